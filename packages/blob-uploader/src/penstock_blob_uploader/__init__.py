@@ -1,0 +1,1 @@
+"""Files to Azure Blob Storage, whole, under one name, in the background."""

@@ -1,0 +1,1 @@
+"""Azure OpenAI under quota: prompts, typed answers, one reservation per attempt."""

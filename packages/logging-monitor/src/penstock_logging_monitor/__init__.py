@@ -1,0 +1,1 @@
+"""Per-process log files, and the monitor that ships them to Blob Storage."""

@@ -1,0 +1,1 @@
+"""An Azure Service Bus worker: receive, work, send on, settle."""

@@ -1,0 +1,1 @@
+"""The service that owns a fleet's tokens-per-minute and requests-per-minute quota."""

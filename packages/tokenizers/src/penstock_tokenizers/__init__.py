@@ -1,0 +1,1 @@
+"""tiktoken encodings that load without a network."""
