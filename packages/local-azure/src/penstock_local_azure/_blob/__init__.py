@@ -1,0 +1,5 @@
+"""The Blob Storage stand-in."""
+
+from ._server import Blob
+
+__all__ = ["Blob"]

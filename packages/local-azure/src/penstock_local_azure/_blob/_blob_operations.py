@@ -1,0 +1,138 @@
+"""The operations on blobs and their blocks, from request to answer."""
+
+import hashlib
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from typing import Final
+
+from aiohttp import web
+
+from . import _headers, _xml
+from ._answers import document
+from ._body import receive
+from ._call import Call
+from ._records import Block, Description, StoredBlob
+from ._refusal import Refusal
+from ._store import Store
+
+# Microsoft, "Scalability and performance targets for Blob Storage", version 2019-12-12 or later.
+_MAX_BLOB: Final = 5_000 * 1024**2
+_MAX_BLOCK: Final = 4_000 * 1024**2
+_MAX_BLOCK_LIST: Final = 8 * 1024**2  # 50,000 lines of the longest id
+_MAX_BLOCK_ID: Final = 64
+_MAX_RANGE_WITH_MD5: Final = 4 * 1024**2
+
+
+async def put_blob(store: Store, call: Call) -> web.StreamResponse:
+    """Put Blob: the body is the blob, and its MD5 is kept with it."""
+    headers = call.request.headers
+    if "x-ms-blob-type" not in headers:
+        raise Refusal("MissingRequiredHeader", "x-ms-blob-type")
+    store.container(call.container)  # refused before the body, not after
+    described = _headers.description(headers, whole=True)
+    body = await receive(call.request, limit=_MAX_BLOB)
+    if described.settings.get("Content-MD5", body.md5) != body.md5:
+        raise Refusal("Md5Mismatch")
+    described = Description({**described.settings, "Content-MD5": body.md5}, described.metadata)
+    blob = store.put_blob(call.container, call.blob, body.content, described, _headers.conditions(headers))
+    return _created(blob, body.md5)
+
+
+async def put_block(store: Store, call: Call) -> web.StreamResponse:
+    """Put Block: the body is a block, staged until a block list names it."""
+    block_id = _block_id(call.required("blockid"))
+    store.container(call.container)
+    body = await receive(call.request, limit=_MAX_BLOCK)
+    store.put_block(call.container, call.blob, Block(block_id, body.content))
+    return web.Response(status=201, headers={"Content-MD5": body.md5, "x-ms-request-server-encrypted": "true"})
+
+
+async def put_block_list(store: Store, call: Call) -> web.StreamResponse:
+    """Put Block List: the staged and committed blocks named become the blob."""
+    headers = call.request.headers
+    described = _headers.description(headers, whole=False)
+    body = await receive(call.request, limit=_MAX_BLOCK_LIST)
+    choices = _xml.parse_block_list(bytes(body.content))
+    blob = store.put_block_list(call.container, call.blob, choices, described, _headers.conditions(headers))
+    return _created(blob, body.md5)
+
+
+async def get_block_list(store: Store, call: Call) -> web.StreamResponse:
+    """Get Block List: the committed blocks, unless told otherwise."""
+    kind = call.query.get("blocklisttype", "committed").lower()
+    if kind not in {"committed", "uncommitted", "all"}:
+        raise Refusal("InvalidQueryParameterValue", "blocklisttype")
+    blob = store.container(call.container).blobs.get(call.blob)
+    staged, committed = store.blocks(call.container, call.blob)
+    if blob is None and not staged:
+        raise Refusal("BlobNotFound")
+    answer = document(
+        _xml.block_list(committed if kind != "uncommitted" else None, staged if kind != "committed" else None)
+    )
+    if blob is not None:
+        answer.headers.update(_headers.of_version(blob.etag, blob.modified))
+    answer.headers["x-ms-blob-content-length"] = str(blob.content.length if blob else 0)
+    return answer
+
+
+async def get_blob(store: Store, call: Call) -> web.StreamResponse:
+    """Get Blob: all of it, or a range."""
+    headers = call.request.headers
+    blob = store.blob(call.container, call.blob)
+    _headers.conditions(headers).check_read(blob)
+    asked = _headers.byte_range(headers, blob.content.length)
+    start, stop = asked or (0, blob.content.length)
+    answer = web.StreamResponse(status=200 if asked is None else 206, headers=_headers.of_blob(blob))
+    if asked is not None:
+        _describe_range(answer, blob, start, stop, with_md5=headers.get("x-ms-range-get-content-md5") == "true")
+    answer.content_length = stop - start
+    await answer.prepare(call.request)
+    for piece in blob.content.slices(start, stop):
+        await answer.write(piece)
+    return answer
+
+
+async def get_blob_properties(store: Store, call: Call) -> web.StreamResponse:
+    """Get Blob Properties: what Get Blob tells, without the bytes."""
+    blob = store.blob(call.container, call.blob)
+    _headers.conditions(call.request.headers).check_read(blob)
+    return web.Response(headers={**_headers.of_blob(blob), "Content-Length": str(blob.content.length)})
+
+
+async def delete_blob(store: Store, call: Call) -> web.StreamResponse:
+    """Delete Blob."""
+    store.delete_blob(call.container, call.blob, _headers.conditions(call.request.headers))
+    return web.Response(status=202, headers={"x-ms-delete-type-permanent": "true"})
+
+
+def _created(blob: StoredBlob, body_md5: str) -> web.Response:
+    """The answer to a write: the new version, and the MD5 of the request's body, which a block list's is too."""
+    version = _headers.of_version(blob.etag, blob.modified)
+    return web.Response(
+        status=201, headers={**version, "Content-MD5": body_md5, "x-ms-request-server-encrypted": "true"}
+    )
+
+
+def _describe_range(answer: web.StreamResponse, blob: StoredBlob, start: int, stop: int, *, with_md5: bool) -> None:
+    """Say which bytes these are; Content-MD5 is then the range's, if asked for, and the blob's own moves aside."""
+    answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.content.length}"
+    if (whole := answer.headers.popone("Content-MD5", None)) is not None:
+        answer.headers["x-ms-blob-content-md5"] = whole
+    if with_md5:
+        if stop - start > _MAX_RANGE_WITH_MD5:
+            raise Refusal("InvalidHeaderValue", "x-ms-range-get-content-md5")
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in blob.content.slices(start, stop):
+            digest.update(piece)
+        answer.headers["Content-MD5"] = b64encode(digest.digest()).decode()
+
+
+def _block_id(value: str) -> str:
+    """A block's id, if it is base64 of at most 64 bytes."""
+    try:
+        decoded = b64decode(value, validate=True)
+    except Base64Error:
+        raise Refusal("InvalidQueryParameterValue", "blockid") from None
+    if not 1 <= len(decoded) <= _MAX_BLOCK_ID:
+        raise Refusal("OutOfRangeQueryParameterValue", "blockid")
+    return value

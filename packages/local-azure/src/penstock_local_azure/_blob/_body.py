@@ -1,0 +1,49 @@
+"""A request's body, from the socket into one buffer of its size, its MD5 taken on the way."""
+
+import hashlib
+from base64 import b64encode
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ._content import Content
+from ._headers import md5
+from ._refusal import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What arrived.
+
+    Attributes:
+        content: The bytes.
+        md5: Their MD5 in base64, as headers carry it.
+    """
+
+    content: Content
+    md5: str
+
+
+async def receive(request: web.Request, *, limit: int) -> Body:
+    """Read the whole body, holding its bytes once.
+
+    Args:
+        request: The request.
+        limit: Bytes above which it is refused before anything is read.
+
+    Raises:
+        Refusal: MissingContentLengthHeader; RequestBodyTooLarge; InvalidMd5 or Md5Mismatch, when a Content-MD5 came
+            along and is not the body's.
+    """
+    if request.content_length is None:
+        raise Refusal("MissingContentLengthHeader")
+    if request.content_length > limit:
+        raise Refusal("RequestBodyTooLarge")
+    buffer, filled, digest = bytearray(request.content_length), 0, hashlib.md5(usedforsecurity=False)
+    async for chunk in request.content.iter_any():
+        buffer[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+        digest.update(chunk)
+    if (expected := request.headers.get("Content-MD5")) and md5(expected) != digest.digest():
+        raise Refusal("Md5Mismatch")
+    return Body(Content(buffer), b64encode(digest.digest()).decode())

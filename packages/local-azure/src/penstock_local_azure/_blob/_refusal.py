@@ -1,0 +1,56 @@
+"""Every answer other than success: Azure's error code, its HTTP status, and a sentence of our own."""
+
+from typing import Final
+
+# code: (status, message). Codes and statuses: Microsoft, "Blob service error codes" and "Common REST API error codes".
+_CODES: Final[dict[str, tuple[int, str]]] = {
+    "AuthenticationFailed": (
+        403,
+        "The Authorization header does not carry a signature of this request by this account.",
+    ),
+    "BlobAlreadyExists": (409, "The blob exists already."),
+    "BlobNotFound": (404, "The blob does not exist."),
+    "ConditionNotMet": (412, "A condition given in the request's headers is not met."),
+    "ContainerAlreadyExists": (409, "The container exists already."),
+    "ContainerNotFound": (404, "The container does not exist."),
+    "InvalidBlobOrBlock": (400, "The block's id is longer or shorter than those of the blob's other blocks."),
+    "InvalidBlockList": (400, "The block list names a block that the blob does not have."),
+    "InvalidHeaderValue": (400, "A header's value is not in the right format."),
+    "InvalidMd5": (400, "The MD5 value is not the base64 of 16 bytes."),
+    "InvalidMetadata": (400, "A metadata name is not an identifier."),
+    "InvalidQueryParameterValue": (400, "A query parameter's value is not valid."),
+    "InvalidRange": (416, "The range begins after the end of the blob."),
+    "InvalidResourceName": (400, "The name breaks the rules for container and blob names."),
+    "InvalidXmlDocument": (400, "The body is not the XML document that the operation expects."),
+    "Md5Mismatch": (400, "The MD5 value given is not the MD5 of the body received."),
+    "MissingContentLengthHeader": (411, "The Content-Length header is missing."),
+    "MissingRequiredHeader": (400, "A header that the operation needs is missing."),
+    "MissingRequiredQueryParameter": (400, "A query parameter that the operation needs is missing."),
+    "NoAuthenticationInformation": (
+        401,
+        "The request carries no Authorization header; this stand-in wants Shared Key.",
+    ),
+    "NotImplemented": (501, "The local stand-in does not implement this."),
+    "OutOfRangeQueryParameterValue": (400, "A query parameter's value is outside its range."),
+    "RequestBodyTooLarge": (413, "The body is larger than the operation allows."),
+    "ResourceNotFound": (404, "The resource does not exist."),
+}
+
+
+class Refusal(Exception):  # noqa: N818  # it is an answer on its way to the client, not a fault of the stand-in
+    """An answer other than success, raised where it is decided and written to the wire in one place.
+
+    Args:
+        code: Azure's error code, one of the table above.
+        detail: What in the request led here: the name of a header, parameter or operation, never its value.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.status, message = _CODES[code]
+        self.code = code
+        self.message = f"{message} ({detail})" if detail else message
+        super().__init__(self.message)
+
+
+class NotModified(Exception):  # noqa: N818  # as above
+    """The read was conditional and the client's copy is still good: 304, without a body."""

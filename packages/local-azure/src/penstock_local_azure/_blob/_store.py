@@ -1,0 +1,194 @@
+"""The account's containers and blobs, in memory: what exists, and what a write may do to it.
+
+Synchronous and whole: every method either changes the store completely or raises :class:`Refusal` and changes nothing,
+so a request that breaks off in the middle of its body leaves no trace.
+"""
+
+import re
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from ._conditions import ALWAYS, Conditions
+from ._content import Content
+from ._listing import Page, Query, page
+from ._records import Block, BlockChoice, BlockSource, Container, Description, StoredBlob
+from ._refusal import Refusal
+
+# Microsoft, "Naming and referencing containers, blobs, and metadata".
+_CONTAINER_NAME: Final = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z|\$root\Z|\$logs\Z|\$web\Z")
+_BLOB_NAME_LENGTH: Final = 1_024
+_TICKS: Final = 10_000_000  # per second: the resolution of an ETag
+_TICKS_AT_EPOCH: Final = 0x89F_7FF5_F7B5_8000  # so that ETags look like Azure's, which count from the year 1
+
+
+class Store:
+    """One storage account.
+
+    Args:
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._containers: dict[str, Container] = {}
+        self._last_tick = 0
+
+    # Containers.
+
+    def create_container(self, name: str, metadata: Mapping[str, str] | None = None) -> Container:
+        """Create an empty container; ContainerAlreadyExists, or InvalidResourceName for a name Azure would not take."""
+        if not _CONTAINER_NAME.match(name):
+            raise Refusal("InvalidResourceName", "container")
+        if name in self._containers:
+            raise Refusal("ContainerAlreadyExists")
+        etag, now = self._new_version()
+        self._containers[name] = Container(name=name, metadata=dict(metadata or {}), etag=etag, modified=now)
+        return self._containers[name]
+
+    def container(self, name: str) -> Container:
+        """The container of this name, or ContainerNotFound."""
+        if name not in self._containers:
+            raise Refusal("ContainerNotFound")
+        return self._containers[name]
+
+    def delete_container(self, name: str, conditions: Conditions = ALWAYS) -> None:
+        """Remove a container with all it holds."""
+        conditions.check_write(self.container(name))
+        del self._containers[name]
+
+    def list_containers(self, query: Query) -> tuple[list[Container], Page]:
+        """One page of containers, by name."""
+        found = page(sorted(self._containers), query)
+        return [self._containers[name] for name in found.names], found
+
+    # Blobs.
+
+    def put_blob(
+        self, container: str, name: str, content: Content, description: Description, conditions: Conditions = ALWAYS
+    ) -> StoredBlob:
+        """Write a whole blob; blocks staged under its name are dropped."""
+        return self._commit(self.container(container), name, content, description, conditions)
+
+    def blob(self, container: str, name: str) -> StoredBlob:
+        """The committed blob of this name, or ContainerNotFound or BlobNotFound."""
+        blobs = self.container(container).blobs
+        if name not in blobs:
+            raise Refusal("BlobNotFound")
+        return blobs[name]
+
+    def delete_blob(self, container: str, name: str, conditions: Conditions = ALWAYS) -> None:
+        """Remove a blob and the blocks staged under its name."""
+        conditions.check_write(self.blob(container, name))
+        home = self.container(container)
+        del home.blobs[name]
+        del home.names[bisect_left(home.names, name)]
+        home.staged.pop(name, None)
+
+    def list_blobs(self, container: str, query: Query) -> tuple[dict[str, StoredBlob], Page]:
+        """One page of committed blobs, by name; blobs that are only staged do not show."""
+        home = self.container(container)
+        found = page(home.names, query)
+        return {name: home.blobs[name] for name in found.names}, found
+
+    # Blocks.
+
+    def put_block(self, container: str, name: str, block: Block) -> None:
+        """Stage a block under a blob's name; one with the same id is replaced.
+
+        Raises:
+            Refusal: InvalidBlobOrBlock, unless its id is as long as those of the blob's other staged blocks.
+        """
+        home = self.container(container)
+        _check_blob_name(name)
+        staged = home.staged.get(name, {})
+        if staged and len(next(iter(staged))) != len(block.id):
+            raise Refusal("InvalidBlobOrBlock")
+        home.staged.setdefault(name, {})[block.id] = block
+
+    def put_block_list(
+        self,
+        container: str,
+        name: str,
+        choices: Iterable[BlockChoice],
+        description: Description,
+        conditions: Conditions = ALWAYS,
+    ) -> StoredBlob:
+        """Make a blob of the blocks chosen, in their order; staged blocks left over are dropped.
+
+        Raises:
+            Refusal: InvalidBlockList when a block is not where the list says; BlobAlreadyExists or ConditionNotMet,
+                which are looked at only here, not when the blocks arrive.
+        """
+        home = self.container(container)
+        conditions.check_write(home.blobs.get(name))
+        staged, committed = self.blocks(container, name)
+        by_source = {
+            BlockSource.COMMITTED: {block.id: block for block in committed},
+            BlockSource.UNCOMMITTED: {block.id: block for block in staged},
+        }
+        by_source[BlockSource.LATEST] = by_source[BlockSource.COMMITTED] | by_source[BlockSource.UNCOMMITTED]
+        try:
+            blocks = tuple(by_source[choice.source][choice.id] for choice in choices)
+        except KeyError:
+            raise Refusal("InvalidBlockList") from None
+        content = Content.joined(block.content for block in blocks)
+        return self._commit(home, name, content, description, conditions, blocks)
+
+    def blocks(self, container: str, name: str) -> tuple[list[Block], tuple[Block, ...]]:
+        """The staged blocks of a blob, by id, and its committed ones, in their order; both may be empty."""
+        home = self.container(container)
+        staged = home.staged.get(name, {})
+        committed = home.blobs[name].blocks if name in home.blobs else ()
+        return [staged[block_id] for block_id in sorted(staged)], committed
+
+    # Accounts.
+
+    def stats(self) -> dict[str, int]:
+        """How many containers, committed blobs and committed bytes there are."""
+        blobs = [blob for container in self._containers.values() for blob in container.blobs.values()]
+        return {
+            "containers": len(self._containers),
+            "blobs": len(blobs),
+            "bytes": sum(blob.content.length for blob in blobs),
+        }
+
+    def _commit(
+        self,
+        home: Container,
+        name: str,
+        content: Content,
+        description: Description,
+        conditions: Conditions,
+        blocks: tuple[Block, ...] = (),
+    ) -> StoredBlob:
+        """Put a new version in place of what is there."""
+        _check_blob_name(name)
+        before = home.blobs.get(name)
+        conditions.check_write(before)
+        etag, now = self._new_version()
+        blob = StoredBlob(
+            content=content,
+            description=description,
+            etag=etag,
+            created=before.created if before else now,
+            modified=now,
+            blocks=blocks,
+        )
+        if before is None:
+            insort(home.names, name)
+        home.blobs[name] = blob
+        home.staged.pop(name, None)
+        return blob
+
+    def _new_version(self) -> tuple[str, float]:
+        """An ETag never given before, even when the clock stands still or steps back, and the time."""
+        now = self._clock()
+        self._last_tick = max(self._last_tick + 1, int(now * _TICKS))
+        return f'"0x{_TICKS_AT_EPOCH + self._last_tick:X}"', now
+
+
+def _check_blob_name(name: str) -> None:
+    """Refuse a name that is empty or longer than Azure allows."""
+    if not 1 <= len(name) <= _BLOB_NAME_LENGTH:
+        raise Refusal("InvalidResourceName", "blob")
