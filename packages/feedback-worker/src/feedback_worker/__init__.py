@@ -1,1 +1,5 @@
-"""The main job: a complete AI worker on Azure, and the template users start from."""
+"""The main job: customer feedback in, typed answers out, and an account of every message on the way."""
+
+from feedback_worker._models import Analysis, Feedback
+
+__all__ = ["Analysis", "Feedback"]

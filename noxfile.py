@@ -1,0 +1,147 @@
+"""The contributor's one door: every check of the project is a session here, and CI runs the same ones.
+
+`nox` runs the default set; `nox -l` lists all; `nox -t llm` runs what concerns one package; `nox -s "tests(llm)"` runs
+one session.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import nox
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
+IMPORT_EVERY_MODULE = """
+import importlib, pkgutil, sys
+
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if module.name.rpartition(".")[2] not in ("__main__", "pytest_plugin"):
+        importlib.import_module(module.name)
+"""
+
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "imports", "typing", "tests", "bounds", "e2e", "survival-quick"]
+
+each_package = nox.parametrize("package", [nox.param(name, id=name, tags=[name]) for name in PACKAGES])
+
+
+def project(package: str) -> dict[str, Any]:
+    """Read the `[project]` table of a package."""
+    return dict(tomllib.loads((ROOT / "packages" / package / "pyproject.toml").read_text())["project"])
+
+
+DISTRIBUTIONS = {package: str(project(package)["name"]) for package in PACKAGES}
+
+
+def sync(session: nox.Session, *arguments: str) -> None:
+    """Make the session's environment hold exactly what the lock says for `arguments`, and nothing else."""
+    session.run_install(
+        "uv",
+        "sync",
+        "--quiet",
+        "--locked",
+        "--exact",
+        "--no-default-groups",
+        f"--python={session.virtualenv.location}",
+        *arguments,
+        env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
+    )
+
+
+def siblings(package: str) -> set[str]:
+    """Name the packages of this workspace that one of them needs at run time, itself included."""
+    names = {Requirement(text).name for text in project(package).get("dependencies", ())}
+    needed = [name for name, distribution in DISTRIBUTIONS.items() if distribution in names]
+    return {package}.union(*map(siblings, needed))
+
+
+def fresh_wheels(session: nox.Session, packages: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Build wheels, and return them with the options that keep uv from installing yesterday's of the same version."""
+    folder = Path(session.create_tmp())
+    for name in packages:
+        session.run_install("uv", "build", "-q", "--wheel", f"--package={DISTRIBUTIONS[name]}", f"--out-dir={folder}")
+    refresh = [f"--refresh-package={name}" for name in DISTRIBUTIONS.values()]
+    return sorted(folder.glob("*.whl")), refresh
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format of everything."""
+    sync(session, "--only-group=lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+@each_package
+def imports(session: nox.Session, package: str) -> None:
+    """Import every module of the built wheel, with its run-time dependencies only."""
+    wheels, refresh = fresh_wheels(session, siblings(package))
+    session.install(*refresh, *map(str, wheels))
+    session.run("python", "-I", "-c", IMPORT_EVERY_MODULE, DISTRIBUTIONS[package].replace("-", "_"))
+
+
+@nox.session
+@each_package
+def typing(session: nox.Session, package: str) -> None:
+    """Check the types of a package and its tests, strictly, in an environment that holds only them."""
+    sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test", "--group=typing")
+    session.run("mypy", f"packages/{package}")
+
+
+@nox.session
+@each_package
+def tests(session: nox.Session, package: str) -> None:
+    """Run the tests of a package in an environment that holds only it and its test group."""
+    sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
+    folders = [f"packages/{package}/tests/{kind}" for kind in ("unit", "integration")]
+    session.run("pytest", "-q", *(folder for folder in folders if (ROOT / folder).is_dir()), *session.posargs)
+
+
+@nox.session
+def bounds(session: nox.Session) -> None:
+    """Check what the packages ask of each other and of everybody else: uv itself ignores bounds inside a workspace."""
+    sync(session, "--all-packages")
+    session.run("uv", "pip", "check", external=True)
+
+
+@nox.session
+@each_package
+def lowest(session: nox.Session, package: str) -> None:
+    """Run the unit tests of a package with the oldest dependencies it allows."""
+    wheels, refresh = fresh_wheels(session, PACKAGES)
+    pins = Path(session.create_tmp()) / "siblings.txt"
+    pins.write_text("".join(f"{wheel.name.split('-')[0]} @ {wheel.as_uri()}\n" for wheel in wheels))
+    group = f"--group=packages/{package}/pyproject.toml:test"
+    session.install("--resolution=lowest-direct", *refresh, f"--overrides={pins}", group, f"./packages/{package}")
+    session.run("pytest", "-q", f"packages/{package}/tests/unit", *session.posargs)
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Run the main job as a newcomer would, and count at its far ends."""
+    sync(session, "--package=feedback-worker", "--group=test")
+    session.run("pytest", "-q", "packages/feedback-worker/tests/e2e", *session.posargs)
+
+
+@nox.session
+def survival(session: nox.Session) -> None:
+    """Kill and break real processes for minutes, and count at the far ends; `-- --quick` does so for seconds."""
+    survive(session, "quick" if "--quick" in session.posargs else "full")
+
+
+@nox.session(name="survival-quick")
+def survival_quick(session: nox.Session) -> None:
+    """Run the quick twin of the survival session."""
+    survive(session, "quick")
+
+
+def survive(session: nox.Session, length: str) -> None:
+    """Run the survival tests at one of their two lengths."""
+    sync(session, "--package=feedback-worker", "--group=test")
+    session.run("pytest", "-q", "packages/feedback-worker/tests/survival", env={"PENSTOCK_SURVIVAL": length})

@@ -1,0 +1,124 @@
+"""The environment a run finds its endpoints in: the user's own, or that of local stand-ins started for it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from feedback_worker._child import Child, inherited_environment
+from feedback_worker._errors import UsageError
+from feedback_worker._fleet import Fleet
+from feedback_worker._models import APP
+from feedback_worker._options import Options
+from penstock_token_client import TokenClient
+
+ENDPOINT_VARIABLES = (
+    "AZURE_OPENAI_API_KEY",
+    "AZURE_OPENAI_API_VERSION",
+    "AZURE_OPENAI_DEPLOYMENT_NAME",
+    "AZURE_OPENAI_ENDPOINT",
+    "AZURE_OPENAI_SCOPE",
+    "AZURE_STORAGE_ACCOUNT",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_CONTAINER",
+    "LOGS_CONTAINER",
+    "LOGS_DIR",
+    "PROCESS_NAME",
+    "SERVICE_BUS_CONNECTION_STRING",
+    "SERVICE_BUS_NAMESPACE",
+    "SERVICE_BUS_TRANSPORT",
+    "TOKEN_COUNTER_KEY",
+    "TOKEN_COUNTER_URL",
+)
+START_WITHIN = 30.0
+DEDUPLICATION = 600
+"""Seconds; Azure's own default for a queue with duplicate detection."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a run finds its services: an environment for its processes, and the accounts of local stand-ins."""
+
+    environment: Mapping[str, str]
+    stats_url: str | None = None
+
+    @property
+    def logs_container(self) -> str | None:
+        """The container for logs; None without a storage account, when logs stay where they are."""
+        if not (self._get("AZURE_STORAGE_CONNECTION_STRING") or self._get("AZURE_STORAGE_ACCOUNT")):
+            return None
+        return self._get("LOGS_CONTAINER") or "fla-logs"
+
+    def log_target(self) -> dict[str, str | None]:
+        """Return the arguments that tell a log monitor where to ship to."""
+        account = self._get("AZURE_STORAGE_ACCOUNT")
+        return {
+            "connection_string": self._get("AZURE_STORAGE_CONNECTION_STRING"),
+            "account_url" if account and "://" in account else "account_name": account,
+            "container_name": self.logs_container,
+        }
+
+    def _get(self, name: str) -> str | None:
+        """Return a variable; blank is the same as unset."""
+        return self.environment.get(name, "").strip() or None
+
+
+def endpoints_of_user() -> Endpoints:
+    """Take the endpoints from our own environment."""
+    return Endpoints(dict(os.environ))
+
+
+async def check_counter(endpoints: Endpoints) -> None:
+    """Refuse to start without a token counter that answers.
+
+    Raises:
+        UsageError: None does; the text says where it was looked for.
+    """
+    async with TokenClient(APP, endpoints.environment.get("TOKEN_COUNTER_URL")) as client:
+        if await client.get_status() is None:
+            raise UsageError(
+                f"No token counter answers at {client.base_url}; start penstock-token-counter there, "
+                "or set TOKEN_COUNTER_URL to where one runs."
+            )
+
+
+async def start_local_endpoints(options: Options, services: Fleet) -> Endpoints:
+    """Start local-azure and a token counter as processes of their own, and return where they are."""
+    bare = inherited_environment(without=ENDPOINT_VARIABLES)
+    azure = await Child.start("penstock-local-azure", "penstock_local_azure", _azure_arguments(options), bare)
+    services.own(azure)
+    told = await azure.ready(START_WITHIN)
+    url = await _start_counter(options, services, bare)
+    environment = told["environment"]
+    assert isinstance(environment, dict)  # noqa: S101 - the line's format, version 1
+    return Endpoints({**bare, **environment, "TOKEN_COUNTER_URL": url}, str(told["stats_url"]))
+
+
+def _azure_arguments(options: Options) -> list[str]:
+    """Arguments of the local stand-ins for this run."""
+    arguments = ["--json", "--stop-with-stdin", "--tpm", str(options.tpm), "--rpm", str(options.rpm)]
+    arguments += ["--judge", options.judge, "--deployment", "gpt-4o"]
+    for queue in (options.in_queue, options.out_queue):
+        arguments += ["--queue", f"{queue}:dedupe={DEDUPLICATION}"]
+    return arguments + (["--seed", str(options.seed)] if options.seed is not None else [])
+
+
+async def _start_counter(options: Options, services: Fleet, environment: Mapping[str, str]) -> str:
+    """Start the token counter and keep it alive at its address.
+
+    Only its first start may assume an idle window: the run begins with one. A later one knows nothing of what was
+    granted before, and grants nothing for a window.
+    """
+    limits = ["--tpm", str(options.tpm), "--rpm", str(options.rpm), "--json", "--stop-with-stdin"]
+    start = ["--port", "0", "--assume-idle"]
+    url = ""
+
+    async def start_counter() -> Child:
+        nonlocal start, url
+        child = await Child.start("penstock-token-counter", "penstock_token_counter", [*limits, *start], environment)
+        url = str((await child.ready(START_WITHIN))["url"])
+        start = ["--port", str(urlsplit(url).port)]
+        return child
+
+    await services.keep(start_counter)
+    return url
