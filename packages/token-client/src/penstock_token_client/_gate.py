@@ -1,0 +1,191 @@
+"""The asynchronous shell of one pool: callers wait here, and one timer wakes the queue when its head fits."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from ._ledger import Grant, Ledger, Order
+from ._queue import Waiter, WaitQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._limits import Limits
+
+
+class NeverFits(ValueError):  # noqa: N818 - a verdict on an order, which callers put into an error of their own
+    """Raised when an order is larger than the whole pool."""
+
+
+class KeyReused(ValueError):  # noqa: N818 - a verdict on an order, which callers put into an error of their own
+    """Raised when a key that names one order comes with another."""
+
+
+class Poll:
+    """One caller's wait for one answer; `Gate.wait` it, then it is over."""
+
+    __slots__ = ("future", "waiter")
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.waiter = waiter
+        self.future: asyncio.Future[Grant | None] = asyncio.get_running_loop().create_future()
+
+
+class Gate:
+    """Owns a pool's ledger and queue, and wakes those who wait.
+
+    Args:
+        limits: The pool's limits.
+        assume_full: Grant nothing for one window, because nobody knows what was granted before.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, limits: Limits, *, assume_full: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.clock = clock
+        self.instance = secrets.token_hex(4)
+        self.ledger = Ledger(limits, instance=self.instance, now=clock(), assume_full=assume_full)
+        self.queue = WaitQueue(self.ledger, instance=self.instance)
+        self.closed = False
+        self._polls: dict[Waiter, Poll] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def try_now(self, order: Order) -> Grant | None:
+        """Grant the order if it fits and nobody waits.
+
+        Raises:
+            NeverFits: It is larger than the whole pool.
+            KeyReused: Its key names another order.
+        """
+        now = self.clock()
+        if not self.ledger.can_ever_fit(order):
+            raise NeverFits
+        held = None if order.key is None else self.ledger.find(order.app, order.key, now)
+        if held is not None and held.order != order:
+            raise KeyReused
+        return None if self.closed else self.queue.grant_now(order, now)
+
+    def join(self, order: Order, ticket: str | None = None) -> Poll:
+        """Take a place in the line, or the one that the ticket or the order's key kept.
+
+        A caller who asks twice at once is answered once: the earlier poll ends without a grant.
+        """
+        waiter = self.queue.join(order, self.clock(), ticket)
+        self._answer(waiter, None)
+        poll = self._polls[waiter] = Poll(waiter)
+        if self.closed:
+            self._answer(waiter, None)
+        self.pump()
+        return poll
+
+    async def wait(self, poll: Poll, seconds: float | None = None) -> Grant | None:
+        """Wait for the grant; None when the time is over, the gate closes or a later poll took the place.
+
+        Whoever gets no grant, or is cancelled, owes the gate a `step_out` or a `leave`.
+        """
+        await asyncio.wait([poll.future], timeout=seconds)
+        return poll.future.result() if poll.future.done() else None
+
+    def step_out(self, poll: Poll) -> None:
+        """End a poll and keep the place for the next one; a grant that nobody took goes back."""
+        if self._end(poll):
+            self.queue.step_out(poll.waiter, self.clock())
+            self.pump()
+
+    def leave(self, poll: Poll) -> None:
+        """End a poll and give up the place; a grant that nobody took goes back."""
+        if self._end(poll):
+            self.queue.leave(poll.waiter)
+            self.pump()
+
+    def give_back(self, grant: Grant) -> None:
+        """Release a grant that its caller never got, unless an earlier answer may have brought it."""
+        if not grant.renewed:
+            self.release(grant.id)
+
+    def release(self, grant_id: str) -> bool:
+        """Release a grant whose request was never sent; tell whether it is known."""
+        known = self.ledger.release(grant_id, self.clock())
+        self.pump()
+        return known
+
+    def settle(self, grant_id: str, used: int, *, final: bool = True) -> bool:
+        """Note what a request really used; tell whether its grant is known."""
+        known = self.ledger.settle(grant_id, used, self.clock(), final=final)
+        self.pump()
+        return known
+
+    def withdraw(self, app: str, key: str) -> bool:
+        """Undo what an app asked under a key and never learned of: its place in the line, or its grant."""
+        waiter = self.queue.find(app, key)
+        if waiter is not None:
+            self._answer(waiter, None)
+            self.queue.leave(waiter)
+            self.pump()
+        grant = self.ledger.find(app, key, self.clock())
+        return self.release(grant.id) if grant is not None else waiter is not None
+
+    def status(self) -> dict[str, Any]:
+        """Return how the pool stands, in the words of the wire."""
+        now = self.clock()
+        ledger, limits = self.ledger, self.ledger.limits
+        expiry = ledger.next_expiry(now)
+        return {
+            "available_tokens": max(0, limits.tpm - ledger.tokens),
+            "used_tokens": ledger.tokens - ledger.open_tokens,
+            "locked_tokens": ledger.open_tokens,
+            "available_requests": max(0, limits.rpm - ledger.requests),
+            "reset_time_seconds": 0.0 if expiry is None else round(expiry - now, 3),
+            "tpm": limits.tpm,
+            "rpm": limits.rpm,
+            "settle": limits.settle,
+            "waiting": len(self.queue),
+            "granted": ledger.granted,
+            "unreported": ledger.unreported,
+            "instance": self.instance,
+        }
+
+    def close(self) -> None:
+        """Grant nothing more, and end every poll."""
+        self.closed = True
+        for waiter in list(self._polls):
+            self._answer(waiter, None)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def pump(self) -> None:
+        """Grant whatever fits, and set the timer for what will fit next."""
+        if self.closed:
+            return
+        now = self.clock()
+        for waiter, grant in self.queue.grants(now):
+            self._answer(waiter, grant)
+        self._set_timer(self.queue.wake_at(now), now)
+
+    def _set_timer(self, at: float | None, now: float) -> None:
+        """Wake up at a time of the gate's clock, or not at all."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if at is not None:
+            self._timer = asyncio.get_running_loop().call_later(at - now, self.pump)
+
+    def _answer(self, waiter: Waiter, grant: Grant | None) -> None:
+        """End the poll that waits in a place, if there is one."""
+        poll = self._polls.pop(waiter, None)
+        if poll is not None:
+            poll.future.set_result(grant)
+
+    def _end(self, poll: Poll) -> bool:
+        """End a poll from the caller's side; tell whether it still held its place."""
+        if poll.future.done():
+            grant = poll.future.result()
+            if grant is not None:
+                self.give_back(grant)
+            return False
+        del self._polls[poll.waiter]
+        return True

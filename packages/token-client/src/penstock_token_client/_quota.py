@@ -1,0 +1,117 @@
+"""The interface that everything which hands out quota satisfies, and what its calls answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+CallStatus = Literal["ok", "429", "error", "truncated"]
+"""How the call to the model ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The answer to one `lock_tokens`; it unpacks into ``allowed, request_id, error``.
+
+    Attributes:
+        allowed: Whether the tokens are locked.
+        request_id: What to report or release; None unless allowed.
+        error: Why not, in words; None if allowed.
+        code: ``"ok"`` if allowed. Otherwise why not, for programs: ``"limited"``, ``"queue_full"``, ``"exceeds_quota"``,
+            ``"paused"`` or ``"retry"`` from the counter, ``"invalid"`` for a bad argument, ``"unavailable"`` for a fault.
+        retry_after: Seconds after which asking again may help, if known.
+        suggested_max_tokens: A lower ``max_tokens`` that is usually enough, if the counter has learned one.
+    """
+
+    allowed: bool
+    request_id: str | None = None
+    error: str | None = None
+    code: str = "ok"
+    retry_after: float | None = None
+    suggested_max_tokens: int | None = None
+
+    def __iter__(self) -> Iterator[bool | str | None]:
+        """Yield ``allowed``, ``request_id`` and ``error``."""
+        return iter((self.allowed, self.request_id, self.error))
+
+
+class Reservation(Protocol):
+    """Quota that is held for one call to the model."""
+
+    @property
+    def request_id(self) -> str:
+        """The id under which the quota is charged."""
+
+    @property
+    def waited(self) -> float:
+        """Seconds from asking to getting it."""
+
+    @property
+    def suggested_max_tokens(self) -> int | None:
+        """A lower ``max_tokens`` that is usually enough, if one has been learned."""
+
+    async def report(
+        self,
+        *,
+        prompt_tokens: int,
+        completion_tokens: int,
+        headers: Mapping[str, str] | None = None,
+        status: CallStatus = "ok",
+    ) -> bool:
+        """Settle with what the call really used; never raises for faults.
+
+        Args:
+            prompt_tokens: As the model's usage says; 0 if it says nothing.
+            completion_tokens: Likewise.
+            headers: The response's headers, whose rate limit facts travel with the report.
+            status: How the call ended.
+
+        Returns:
+            Whether the report was taken and its grant was still in the window.
+        """
+
+    async def release(self) -> bool:
+        """Give the quota back, **only** when nothing was sent; never raises for faults."""
+
+
+class Quota(Protocol):
+    """Whatever hands out quota: `TokenClient`, `LocalQuota` or `Unlimited`."""
+
+    def reserve(
+        self, token_count: int, *, max_tokens: int = 0, requests: int = 1, deadline: float | None = None
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """Wait for quota and hold it for one call.
+
+        Leaving the block without `Reservation.report` or `Reservation.release` leaves the full estimate charged until
+        it ages out: the request may have been sent, and what was sent was charged on arrival.
+
+        Args:
+            token_count: The whole estimate, prompt and ``max_tokens`` together.
+            max_tokens: The part of it that is known exactly and gets no headroom.
+            requests: How many requests will be sent.
+            deadline: Seconds to wait at most; None waits as long as it takes.
+
+        Raises:
+            ValueError: An argument is out of range.
+            TokenLimitExceeded: It can never fit, or the deadline passed.
+            TokenCounterUnavailable: There is a counter, and it cannot be asked.
+        """
+
+    async def lock_tokens(self, token_count: int) -> Lock:
+        """Ask once, without waiting; never raises for faults."""
+
+    async def report_usage(self, request_id: str, prompt_tokens: int, completion_tokens: int) -> bool:
+        """Report what a locked request used; False if it was not taken or its lock is not known any more."""
+
+    async def release_tokens(self, request_id: str) -> bool:
+        """Give back a lock whose request was never sent; False if it was not taken or is not known any more."""
+
+    async def get_status(self) -> dict[str, Any] | None:
+        """Return how the pool stands, or None if that cannot be learned."""
+
+    async def aclose(self) -> None:
+        """Let go of whatever is held: connections, waiting callers."""
