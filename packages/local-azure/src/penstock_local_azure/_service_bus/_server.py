@@ -1,0 +1,140 @@
+"""The socket's side: a TCP server whose connections are engines with a transport."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+from ._clock import Clock
+from ._connection import Connection
+from ._declarations import Queue
+from ._frames import EMPTY
+from ._namespace import Namespace
+
+_KEY_NAME = "RootManageSharedAccessKey"
+_KEY = "local"
+"""No secret: the stand-in lets everybody in."""
+
+
+class ServiceBus:
+    """A local Service Bus namespace, as an async context manager.
+
+    The unmodified SDK talks to it through `connection_string`: AMQP 1.0 over plain TCP on loopback.
+
+    Args:
+        queues: What the namespace contains: `Queue`s, or names for queues with the service's defaults. Anything else
+            is refused as not found, as the service does.
+        host: The address to listen on.
+        port: The port to listen on; 0: one that is free.
+        clock: A steady clock in seconds: measures locks, schedules and the duplicate detection window.
+        wall_clock: Seconds since the epoch: what messages are stamped with.
+
+    Raises:
+        ValueError: if two queues have the same name.
+        OSError: on entering, if the port is in use.
+    """
+
+    def __init__(
+        self,
+        queues: Iterable[Queue | str],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        declared = [Queue(queue) if isinstance(queue, str) else queue for queue in queues]
+        self._namespace = Namespace(declared, Clock(clock, wall_clock))
+        self._host = host
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Protocol] = set()
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 before start if a free one was asked for."""
+        return self._port
+
+    @property
+    def connection_string(self) -> str:
+        """What to give to `ServiceBusClient.from_connection_string`."""
+        endpoint = f"sb://{self._host}:{self._port}"
+        access = f"SharedAccessKeyName={_KEY_NAME};SharedAccessKey={_KEY}"
+        return f"Endpoint={endpoint};{access};UseDevelopmentEmulator=true"
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return the namespace's own accounts, queue by queue.
+
+        `active`, `locked`, `scheduled` and `dead_lettered` count what is there now; `enqueued` and `completed` all
+        messages so far; `suppressed` lists the ids of the messages that duplicate detection dropped.
+        """
+        return self._namespace.stats()
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connect, self._host, self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._server.wait_closed()
+        self._namespace.close()
+
+    def _connect(self) -> "_Protocol":
+        return _Protocol(self._namespace, self._connections)
+
+
+class _Protocol(asyncio.Protocol):
+    """Carries bytes between a transport and an engine; writes once per turn of the event loop."""
+
+    def __init__(self, namespace: Namespace, connections: "set[_Protocol]") -> None:
+        self._engine = Connection(namespace, self._flush_soon)
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; asyncio sets TCP_NODELAY on it by itself."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker what TCP gives
+        self._transport = transport
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to the engine."""
+        self._engine.receive(data)
+        if self._engine.idle_timeout is not None and self._heartbeat is None:
+            self._beat()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it went, it is gone
+        """Tell the engine."""
+        self._engine.lost()
+        self._connections.discard(self)
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+
+    def _flush_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(self._engine.take_output())
+        if self._engine.closed:
+            self._transport.close()
+
+    def _beat(self) -> None:
+        """Send empty frames often enough for the peer's idle timeout."""
+        if self._transport is not None and self._engine.idle_timeout is not None:
+            self._transport.write(EMPTY)
+            half = self._engine.idle_timeout / 2
+            self._heartbeat = asyncio.get_running_loop().call_later(half, self._beat)
