@@ -1,0 +1,31 @@
+"""An aiohttp application at an address, for as long as a block runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+_GRACE: Final = 0.1
+"""Seconds that answers under way get at the end; a stand-in owes nobody more."""
+
+
+@asynccontextmanager
+async def listening(application: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve an application and yield the port it listens on.
+
+    Args:
+        application: what to serve.
+        host: the address to listen on.
+        port: 0 takes a free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
