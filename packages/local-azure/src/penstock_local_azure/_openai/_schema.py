@@ -11,7 +11,30 @@ from math import isinf
 from typing import Any, Final
 
 from ._api_error import NOT_IMPLEMENTED, ApiError
-from ._scalars import NUMBER_KEYWORDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+from ._scalars import NUMBER_KEYWORDS, Schema, read_choice, read_number, read_span, read_text, read_types
+from ._schema_errors import invalid, not_drawn
+from ._shapes import Array, Choice, Object, Plan, Property, Reference, Shape, Union
+
+_ANNOTATIONS: Final = frozenset(
+    [
+        "$comment",
+        "$defs",
+        "$id",
+        "$schema",
+        "default",
+        "definitions",
+        "deprecated",
+        "description",
+        "discriminator",
+        "examples",
+        "nullable",
+        "readOnly",
+        "title",
+        "writeOnly",
+    ]
+)
+_DEEPEST: Final = 100
+"""Steps from the root of a schema to its innermost one; Azure's own bound is lower still."""
 _KEYWORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "array": ("items", "minItems", "maxItems"),
     "boolean": (),
