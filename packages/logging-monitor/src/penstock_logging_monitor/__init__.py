@@ -1,15 +1,25 @@
 """Per-process log files, and the monitor that ships them to Blob Storage."""
 
 from penstock_logging_monitor._configure import configure_logging, get_app_name, get_logger
+from penstock_logging_monitor._errors import LogMonitorError, NameTakenError
 from penstock_logging_monitor._handler import LogFileHandler, WriterStatistics
 from penstock_logging_monitor._header import Header
 from penstock_logging_monitor._json_format import JsonFormatter
+from penstock_logging_monitor._monitor import LogMonitorService
+from penstock_logging_monitor._statistics import MonitorStatistics
+from penstock_logging_monitor._target import Arrival, Target
 from penstock_logging_monitor._text_format import TextFormatter
 
 __all__ = [
+    "Arrival",
     "Header",
     "JsonFormatter",
     "LogFileHandler",
+    "LogMonitorError",
+    "LogMonitorService",
+    "MonitorStatistics",
+    "NameTakenError",
+    "Target",
     "TextFormatter",
     "WriterStatistics",
     "configure_logging",

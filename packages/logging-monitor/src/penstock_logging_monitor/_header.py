@@ -21,6 +21,7 @@ SCHEMA = "penstock-log/1"
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _PID_NAMESPACE = Path("/proc/self/ns/pid")
+_LONGEST = 64 * 1024  # bytes to read for a first line
 _REQUIRED = {"app": str, "process": str, "host": str, "start_ns": int, "opened_ns": int, "seq": int}
 
 
@@ -74,6 +75,12 @@ def parse_header(line: bytes) -> Header | None:
         return None
     known = {field.name for field in fields(Header)}
     return Header(**{name: value for name, value in facts.items() if name in known})
+
+
+def read_first_line(fd: int) -> tuple[bytes, Header | None]:
+    """Return a file's first line, with its line feed, and the header that it is, if it is one."""
+    line, feed, _ = os.pread(fd, _LONGEST, 0).partition(b"\n")
+    return line + feed, parse_header(line) if feed else None
 
 
 def describe_process(app: str, process: str, now_ns: int) -> Header:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock_logging_monitor import _lock
-from penstock_logging_monitor._header import parse_header
+from penstock_logging_monitor._header import read_first_line
 from penstock_logging_monitor._names import closed_name, current_name, set_aside_name
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from penstock_logging_monitor._header import Header
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_APPEND
-_LONGEST_HEADER = 64 * 1024
 
 
 class CurrentFile:
@@ -128,7 +127,7 @@ def _claim_empty(path: Path) -> int | None:
 
 def _set_aside(path: Path, fd: int) -> None:
     """Rename a dead namesake's file, whose lock we hold, to a name of its own."""
-    header = parse_header(os.pread(fd, _LONGEST_HEADER, 0).partition(b"\n")[0])
+    _, header = read_first_line(fd)
     inode = os.fstat(fd).st_ino
     name = closed_name(header, inode=inode) if header else set_aside_name(path.name, inode=inode)
     path.rename(path.with_name(name))

@@ -1,0 +1,84 @@
+"""A container of Blob Storage as archive, through penstock-blob-uploader, which the extra ``[azure]`` brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock_logging_monitor._errors import LogMonitorError, NameTakenError
+from penstock_logging_monitor._target import Arrival
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from penstock_blob_uploader import AsyncBlobStorageUploader
+
+
+class BlobTarget:
+    """Stores files as block blobs, create-only. The container is made if it is missing: it is the monitor's own.
+
+    Args:
+        account_url: Name or URL of the account; None: ``AZURE_STORAGE_ACCOUNT``.
+        container_name: The container; a ready-made one needs only the right to write.
+        connection_string: None: ``AZURE_STORAGE_CONNECTION_STRING``.
+        credential: An async token credential; it stays the caller's to close.
+
+    Raises:
+        LogMonitorError: The extra is not installed.
+        ValueError: The account or the container is none.
+    """
+
+    def __init__(
+        self,
+        account_url: str | None,
+        container_name: str,
+        *,
+        connection_string: str | None = None,
+        credential: AsyncTokenCredential | None = None,
+    ) -> None:
+        self._container_name = container_name
+        self._uploader = _uploader_class()(
+            account_url,
+            container_name,
+            connection_string=connection_string,
+            credential=credential,
+            create_container=True,
+        )
+
+    async def open(self) -> None:
+        """Start the uploader."""
+        await self._uploader.initialize()
+
+    async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:
+        """Upload a file, unless it is there already.
+
+        Raises:
+            NameTakenError: Other content has this name.
+            penstock_blob_uploader.UploadError: It did not arrive for certain.
+        """
+        from penstock_blob_uploader import Conflict, Same  # noqa: PLC0415  # an extra's, imported on use
+
+        try:
+            outcome = await self._uploader.put(path, name, metadata=metadata)
+        except Conflict as conflict:
+            raise NameTakenError(name) from conflict
+        return Arrival.SAME if isinstance(outcome, Same) else Arrival.CREATED
+
+    async def close(self) -> None:
+        """End the uploader, and with it the connections it made."""
+        await self._uploader.shutdown()
+
+    def __str__(self) -> str:
+        return f"container {self._container_name}"
+
+
+def _uploader_class() -> type[AsyncBlobStorageUploader]:
+    try:
+        from penstock_blob_uploader import AsyncBlobStorageUploader  # noqa: PLC0415  # an extra's, imported on use
+    except ModuleNotFoundError as error:
+        raise LogMonitorError(
+            "shipping to Blob Storage needs the extra: pip install 'penstock-logging-monitor[azure]'", permanent=True
+        ) from error
+    return AsyncBlobStorageUploader

@@ -1,0 +1,60 @@
+"""Which archive a monitor ships to: arguments first, then the environment, else none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock_logging_monitor._blob_target import BlobTarget
+from penstock_logging_monitor._directory_target import DirectoryTarget
+from penstock_logging_monitor._environment import from_environment
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from penstock_logging_monitor._target import Target
+
+DEFAULT_CONTAINER = "fla-logs"
+_ACCOUNT_VARIABLES = ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_CONNECTION_STRING")
+
+
+def choose_logs_dir(argument: str | os.PathLike[str] | None) -> Path:
+    """Return the directory of the log files: the argument, ``LOGS_DIR``, or ``logs``."""
+    return Path(argument or from_environment(None, "LOGS_DIR") or "logs").absolute()
+
+
+def choose_target(
+    *,
+    target: str | os.PathLike[str] | Target | None,
+    account_name: str | None,
+    account_url: str | None,
+    container_name: str | None,
+    connection_string: str | None,
+    credential: AsyncTokenCredential | None,
+) -> Target | None:
+    """Return the archive, or None when neither an argument nor the environment names one.
+
+    Raises:
+        ValueError: Two arguments say where to ship to, or what they say is malformed.
+        LogMonitorError: Blob Storage is meant, but the extra is not installed.
+    """
+    named = {
+        "target": target,
+        "account_name": account_name,
+        "account_url": account_url,
+        "connection_string": connection_string,
+    }
+    given = [name for name, value in named.items() if value]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} each say where to ship to: give one of them")
+    if target:
+        return DirectoryTarget(target) if isinstance(target, (str, os.PathLike)) else target
+    if not given and not any(from_environment(None, variable) for variable in _ACCOUNT_VARIABLES):
+        return None
+    return BlobTarget(
+        account_url or account_name,
+        from_environment(container_name, "LOGS_CONTAINER") or DEFAULT_CONTAINER,
+        connection_string=connection_string,
+        credential=credential,
+    )

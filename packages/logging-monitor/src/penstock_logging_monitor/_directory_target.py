@@ -1,0 +1,65 @@
+"""A directory as archive: another disk, a mounted share, or a test's temporary folder."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock_logging_monitor._errors import NameTakenError
+from penstock_logging_monitor._target import Arrival
+from penstock_logging_monitor._threads import in_thread
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+
+class DirectoryTarget:
+    """Stores files below a directory, with ``/`` in names as folders.
+
+    A file is copied beside its place and then linked into it, which fails where the name exists: readers see whole
+    files only, and none is ever replaced. Metadata is not kept: whoever has the file can count and hash it.
+
+    Args:
+        root: The directory; made if missing. Its file system must know hard links.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._root = Path(root).absolute()
+
+    async def open(self) -> None:
+        """Make the directory."""
+        await in_thread(self._root.mkdir, parents=True, exist_ok=True)
+
+    async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:  # noqa: ARG002  # see above
+        """Copy a file to its place, unless it is there already.
+
+        Raises:
+            NameTakenError: Other content has this name.
+            OSError: It cannot be written.
+        """
+        return await in_thread(_copy_once, path, self._root / name, name)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    def __str__(self) -> str:
+        return f"directory {self._root}"
+
+
+def _copy_once(source: Path, place: Path, name: str) -> Arrival:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", suffix=".part") as copy:
+        with source.open("rb") as file:
+            shutil.copyfileobj(file, copy)
+        copy.flush()
+        try:
+            place.hardlink_to(copy.name)
+        except FileExistsError:
+            if filecmp.cmp(source, place, shallow=False):
+                return Arrival.SAME
+            raise NameTakenError(name) from None
+    return Arrival.CREATED
