@@ -1,1 +1,23 @@
 """Local stand-ins, on the wire, for Service Bus, Azure OpenAI and Blob Storage: for development and tests."""
+
+from typing import TYPE_CHECKING
+
+from ._exports import __getattr__ as __getattr__
+
+if TYPE_CHECKING:
+    from ._blob import Blob
+    from ._errors import AddressUnavailable, LocalAzureError
+    from ._local_azure import LocalAzure
+    from ._openai import Deployment, OpenAI
+    from ._service_bus import Queue, ServiceBus
+
+__all__ = [
+    "AddressUnavailable",
+    "Blob",
+    "Deployment",
+    "LocalAzure",
+    "LocalAzureError",
+    "OpenAI",
+    "Queue",
+    "ServiceBus",
+]

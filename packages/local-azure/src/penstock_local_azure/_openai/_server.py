@@ -86,9 +86,14 @@ class OpenAI:
         host, port = self._address
         return f"http://{host}:{port}"
 
-    def stats(self) -> dict[str, Any]:
-        """Return each deployment's account, ready for JSON: what arrived, was refused, judged and billed."""
-        return {"deployments": {name: endpoint.stats() for name, endpoint in self._endpoints.items()}}
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return the accounts, deployment by deployment, ready for JSON.
+
+        `requests` and `http_429` count what arrived and what was refused of it; `judged_tokens` and `billed_tokens`
+        sum up what was admitted; `peak_use` is the highest judged sum over any sliding 60 s, as a part of `tpm`;
+        `judge` tells the draw.
+        """
+        return {name: endpoint.stats() for name, endpoint in self._endpoints.items()}
 
     def _draw_latency(self) -> float:
         """Draw the seconds that the next answer takes."""

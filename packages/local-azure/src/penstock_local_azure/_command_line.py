@@ -1,0 +1,108 @@
+"""What `penstock-local-azure` can be told."""
+
+import argparse
+from dataclasses import KW_ONLY, dataclass
+from typing import NoReturn
+
+from ._local_azure import LocalAzure
+from ._openai import Deployment
+from ._service_bus import Queue
+
+PROGRAM = "penstock-local-azure"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One run: what to start, and how to speak about it."""
+
+    azure: LocalAzure
+    _: KW_ONLY
+    json: bool
+    stop_with_stdin: bool
+
+
+def read_command(arguments: list[str] | None = None) -> Command:
+    """Read the command line, and build what it asks for without starting it.
+
+    Raises:
+        SystemExit: with status 2 and one sentence on standard error, if something is wrong with it.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        azure = _local_azure(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return Command(azure, json=options.json, stop_with_stdin=options.stop_with_stdin)
+
+
+def _local_azure(options: argparse.Namespace) -> LocalAzure:
+    """Build the stand-ins."""
+    return LocalAzure(
+        [_queue(text) for text in options.queue],
+        [Deployment(name, tpm=options.tpm, rpm=options.rpm) for name in options.deployment or ["gpt-4o"]],
+        containers=options.container,
+        judge=options.judge,
+        seed=options.seed,
+        latency=options.latency,
+        host=options.host,
+        service_bus_port=options.service_bus_port,
+        openai_port=options.openai_port,
+        blob_port=options.blob_port,
+        control_port=options.control_port,
+    )
+
+
+def _queue(text: str) -> Queue:
+    """Read `NAME` or `NAME:dedupe=SECONDS`."""
+    name, colon, option = text.partition(":")
+    key, _, value = option.partition("=")
+    if not colon:
+        return Queue(name)
+    if key != "dedupe":
+        raise ValueError(f"--queue takes NAME or NAME:dedupe=SECONDS, not {text!r}")
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise ValueError(f"the seconds in --queue {text!r} are no number") from None
+    return Queue(name, duplicate_detection=seconds)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that complains in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with status 2."""
+        self.exit(2, f"{PROGRAM}: {message.rstrip('.')}; --help tells what can be given.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Local stand-ins for Azure Service Bus, Azure OpenAI and Blob Storage, for development and tests. "
+        "Prints the environment that leads to them and runs until Ctrl-C or SIGTERM.",
+    )
+    told = parser.add_argument
+    told("--queue", action="append", default=[], metavar="NAME[:dedupe=SECONDS]", help="a queue; may be repeated")
+    told("--container", action="append", default=[], metavar="NAME", help="a blob container; may be repeated")
+    told("--deployment", action="append", metavar="NAME", help="a model deployment; may be repeated (default gpt-4o)")
+    told("--tpm", type=int, default=600_000, help="tokens per minute of each deployment (default %(default)s)")
+    told("--rpm", type=int, default=3_600, help="requests per minute of each deployment (default %(default)s)")
+    told("--judge", choices=("hidden", "exact"), default="hidden", help="how 429s are decided (default %(default)s)")
+    told("--seed", type=int, help="what the draw, latencies and answers derive from (default: drawn)")
+    told("--latency", type=float, default=0.5, help="median seconds of a model's answer (default %(default)s)")
+    told("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
+    for service in ("service-bus", "openai", "blob", "control"):
+        told(f"--{service}-port", type=_port, default=0, metavar="N", help="a port; 0, the default, takes a free one")
+    told("--json", action="store_true", help="print one JSON line when ready, instead of export lines")
+    told("--stop-with-stdin", action="store_true", help="end, too, when standard input reaches its end")
+    return parser
+
+
+def _port(text: str) -> int:
+    """Read a port."""
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port <= 65_535:  # noqa: PLR2004  # the last TCP port
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
+    return port

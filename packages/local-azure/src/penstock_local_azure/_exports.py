@@ -1,0 +1,27 @@
+"""Public names, imported when they are first used.
+
+pytest imports the plugin, and with it this package, in every run of every project that has it installed; the servers
+must cost nothing there.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+_MODULES: Final[Mapping[str, str]] = {
+    "AddressUnavailable": "_errors",
+    "Blob": "_blob",
+    "Deployment": "_openai",
+    "LocalAzure": "_local_azure",
+    "LocalAzureError": "_errors",
+    "OpenAI": "_openai",
+    "Queue": "_service_bus",
+    "ServiceBus": "_service_bus",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that holds a public name, and return what it holds (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__package__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__package__}.{_MODULES[name]}"), name)
