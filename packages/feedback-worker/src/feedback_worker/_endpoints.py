@@ -99,7 +99,7 @@ def _azure_arguments(options: Options) -> list[str]:
     arguments = ["--json", "--stop-with-stdin", "--tpm", str(options.tpm), "--rpm", str(options.rpm)]
     arguments += ["--judge", options.judge, "--deployment", "gpt-4o"]
     for queue in (options.in_queue, options.out_queue):
-        arguments += ["--queue", f"{queue}:dedupe={DEDUPLICATION}"]
+        arguments += ["--queue", f"{queue}:dedupe={DEDUPLICATION},lock={options.lock_duration}"]
     return arguments + (["--seed", str(options.seed)] if options.seed is not None else [])
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,6 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
 
 from feedback_worker._clients import SOCKET_TIMEOUT
-from feedback_worker._interrupt import Interrupt
 
 BATCH = 100
 """Messages at most; large texts end a batch earlier, by its size."""
@@ -48,13 +47,13 @@ async def feed(
     queue: str,
     messages: Sequence[tuple[str, str]],
     account: Account,
-    interrupt: Interrupt,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> frozenset[str]:
-    """Send the messages in batches, until the last or an interrupt, and return the ids of those sent."""
+    """Send the messages in batches, until the last or until `stopped`, and return the ids of those sent."""
     sent: set[str] = set()
     async with client.get_queue_sender(queue, socket_timeout=SOCKET_TIMEOUT) as sender:
         rest = deque(messages)
-        while rest and not interrupt.asked:
+        while rest and not stopped():
             batch, ids = await _next_batch(sender, rest)
             account.write(ids)
             await sender.send_messages(batch)

@@ -140,7 +140,7 @@ async def _feed_and_watch(run: _Run, messages: list[tuple[str, str]], check: Cal
     try:
         async with open_bus(run.endpoints.environment) as client:
             with Account(run.ids) as account:
-                sent = await feed(client, in_queue, messages, account, run.interrupt)
+                sent = await feed(client, in_queue, messages, account, lambda: run.interrupt.asked)
             async with open_watch(client, in_queue, out_queue, sent) as watch:
                 with show_progress(run.console, len(sent)) as progress:
                     await watch.until_done(progress, check, run.interrupt)

@@ -28,6 +28,8 @@ class Options:
     """Requests per minute, likewise."""
     judge: str
     """How the local deployment judges quota: "hidden" or "exact"."""
+    lock_duration: int
+    """Seconds for which the local in-queue locks a received message: a killed worker's messages wait that long."""
     seed: int | None
     """Seed of everything random in the local stand-ins."""
     report: Path | None
@@ -55,6 +57,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     local.add_argument("--tpm", type=_positive, default=300_000, metavar="N", help="tokens per minute (300000)")
     local.add_argument("--rpm", type=_positive, default=3_000, metavar="N", help="requests per minute (3000)")
     local.add_argument("--judge", choices=("hidden", "exact"), default="hidden", help="how quota is judged (hidden)")
+    local.add_argument(
+        "--lock-duration", type=_positive, default=60, metavar="S", help="seconds a message is locked (60)"
+    )
     local.add_argument("--seed", type=int, metavar="N", help="seed of everything random in the stand-ins")
     return Options(**vars(parser.parse_args(arguments)))
 

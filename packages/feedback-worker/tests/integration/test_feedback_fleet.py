@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from feedback_worker._child import Child
 from feedback_worker._errors import RunError, UsageError
 from feedback_worker._fleet import Fleet
+
+Start = Callable[[str], Awaitable[Child]]
 
 PROGRAM = """
 import os, sys
@@ -23,7 +25,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[[str], object]:
+def start(tmp_path: Path) -> Start:
     (tmp_path / "program.py").write_text(PROGRAM)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
@@ -39,11 +41,18 @@ async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_killed_process_is_started_again(start: Callable[[str], object]) -> None:
+async def until_checked(fleet: Fleet, within: float = 20.0) -> None:
+    async with asyncio.timeout(within):
+        while True:
+            fleet.check()
+            await asyncio.sleep(0.01)
+
+
+async def test_a_killed_process_is_started_again(start: Start) -> None:
     started: list[Child] = []
 
     async def keep() -> Child:
-        child: Child = await start("stays")  # type: ignore[misc]
+        child = await start("stays")
         await child.ready(10)
         started.append(child)
         return child
@@ -60,41 +69,41 @@ async def test_a_killed_process_is_started_again(start: Callable[[str], object])
 
 
 async def test_a_process_that_dies_at_once_each_time_ends_the_run(
-    start: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("feedback_worker._fleet.RESTART_DELAY", 0.001)
     fleet = Fleet()
-    await fleet.keep(lambda: start("dies"))  # type: ignore[arg-type,return-value]
+    await fleet.keep(lambda: start("dies"))
 
     with pytest.raises(RunError, match="dies ends as soon as it starts, with status 7"):
-        await until(lambda: bool(fleet.check()))
+        await until_checked(fleet)
     await fleet.stop(5)
 
 
-async def test_a_process_that_refuses_its_arguments_is_not_started_again(start: Callable[[str], object]) -> None:
+async def test_a_process_that_refuses_its_arguments_is_not_started_again(start: Start) -> None:
     fleet = Fleet()
-    await fleet.keep(lambda: start("refuses"))  # type: ignore[arg-type,return-value]
+    await fleet.keep(lambda: start("refuses"))
 
     with pytest.raises(UsageError, match="refuses does not start"):
-        await until(lambda: bool(fleet.check()))
+        await until_checked(fleet)
     await fleet.stop(5)
 
 
-async def test_the_death_of_a_process_the_run_cannot_do_without_is_said(start: Callable[[str], object]) -> None:
+async def test_the_death_of_a_process_the_run_cannot_do_without_is_said(start: Start) -> None:
     fleet = Fleet()
-    child: Child = await start("stays")  # type: ignore[misc]
+    child = await start("stays")
     fleet.own(child)
     fleet.check()
     os.kill(child.pid, signal.SIGKILL)
 
     with pytest.raises(RunError, match="stays ended with status -9"):
-        await until(lambda: bool(fleet.check()))
+        await until_checked(fleet)
     await fleet.stop(5)
 
 
-async def test_a_process_that_ends_before_it_is_ready_is_an_error(start: Callable[[str], object]) -> None:
-    dies: Child = await start("dies")  # type: ignore[misc]
-    refuses: Child = await start("refuses")  # type: ignore[misc]
+async def test_a_process_that_ends_before_it_is_ready_is_an_error(start: Start) -> None:
+    dies = await start("dies")
+    refuses = await start("refuses")
 
     with pytest.raises(RunError, match="ended with status 7 before it was ready"):
         await dies.ready(10)

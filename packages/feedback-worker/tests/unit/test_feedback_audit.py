@@ -43,7 +43,12 @@ def test_every_message_is_found_at_exactly_one_end() -> None:
 
 def test_an_origin_found_twice_is_one_duplicate_wherever_it_lies() -> None:
     ends = found(
-        results=[message("1", origin="a"), message("2", origin="a"), message("3", origin="a"), message("4", origin="b")],
+        results=[
+            message("1", origin="a"),
+            message("2", origin="a"),
+            message("3", origin="a"),
+            message("4", origin="b"),
+        ],
         dead=[message("b", dead_letter_reason="Invalid")],
     )
 
@@ -104,8 +109,7 @@ def test_log_lines_are_missing_or_doubled_by_what_names_them() -> None:
 
 
 def test_quota_is_read_from_the_endpoint_s_own_account() -> None:
-    own = dict(tpm=10, rpm=5, judged_tokens=7, billed_tokens=6, peak_use=0.7, http_429=0, judge="exact", requests=1)
+    numbers = {"tpm": 10, "rpm": 5, "judged_tokens": 7, "billed_tokens": 6, "peak_use": 0.7, "http_429": 0}
+    stats = {"openai": {"deployments": {"gpt-4o": {**numbers, "judge": "exact", "requests": 1}}}}
 
-    facts = quota_facts({"openai": {"deployments": {"gpt-4o": own}}})
-
-    assert facts == {name: value for name, value in own.items() if name != "requests"}
+    assert quota_facts(stats) == {**numbers, "judge": "exact"}

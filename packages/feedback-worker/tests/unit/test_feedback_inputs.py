@@ -30,7 +30,9 @@ def test_every_line_that_is_not_blank_is_a_message_also_when_two_are_equal(tmp_p
     assert inputs.blank == 2
 
 
-@pytest.mark.parametrize("text", ["😀 👩‍👩‍👧", "שלום עולם", "a\x00b", "<|endoftext|>", '"quoted", it\'s', "x" * 20_000, "a\u2028b"])
+@pytest.mark.parametrize(
+    "text", ["😀 👩‍👩‍👧", "שלום עולם", "a\x00b", "<|endoftext|>", '"quoted", it\'s', "x" * 20_000, "a\u2028b"]
+)
 def test_a_line_may_hold_anything_utf8_can_say(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, "odd.txt", f"{text}\n")
 

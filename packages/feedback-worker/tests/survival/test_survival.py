@@ -1,0 +1,39 @@
+"""kill -9, again and again, while messages flow; counted at the far ends as sets of ids.
+
+`PENSTOCK_SURVIVAL` is "quick" (seconds) or "full" (minutes, 5,000 messages).
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
+MESSAGES = 5_000 if FULL else 600
+KILLS = 60 if FULL else 6
+Start = Callable[..., Any]
+
+
+async def test_killed_workers_lose_no_message_no_answer_and_no_log_line(run_job: Start) -> None:
+    draw = random.Random(1)
+    rate = ("--tpm", "100000000", "--rpm", "60000", "--judge", "exact")
+    run = run_job("--local", "--messages", str(MESSAGES), "--lock-duration", "5", *rate)
+    await run.in_the_middle()
+    killed = 0
+
+    while killed < KILLS and run.children("feedback_worker._worker"):
+        wait_until = time.monotonic() + draw.uniform(0.2, 1.5)
+        await run.until(lambda until=wait_until: time.monotonic() >= until)
+        workers = run.children("feedback_worker._worker")
+        if workers:
+            draw.choice(workers).kill()
+            killed += 1
+    facts = await run.facts(within=600)
+
+    assert killed == KILLS
+    assert facts["messages"]["in"] == facts["messages"]["answered"] == MESSAGES
+    assert (facts["messages"]["lost"], facts["messages"]["duplicates"]) == (0, 0)
+    assert (facts["logs"]["missing"], facts["logs"]["doubled"]) == (0, 0)
+    assert facts["logs"]["files_shipped"] >= KILLS
+    assert facts["quota"]["http_429"] == 0
