@@ -1,5 +1,6 @@
 """Answers that several operations give: an XML document, a refusal, and what stands on all of them."""
 
+from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
@@ -18,9 +19,12 @@ def document(text: str) -> web.Response:
 
 
 def refused(request: web.Request, refusal: Refusal) -> web.Response:
-    """The answer that a refusal is; the code stands in a header too, for HEAD has no body."""
-    body = b"" if request.method == "HEAD" else _xml.error(refusal.code, refusal.message).encode()
-    return web.Response(status=refusal.status, headers={**_XML, "x-ms-error-code": refusal.code}, body=body)
+    """The answer that a refusal is; the code stands in a header too, for HEAD and 304 have no body."""
+    headers = {"x-ms-error-code": refusal.code}
+    if request.method == "HEAD" or refusal.status == HTTPStatus.NOT_MODIFIED:
+        return web.Response(status=refusal.status, headers=headers)
+    body = _xml.error(refusal.code, refusal.message).encode()
+    return web.Response(status=refusal.status, headers={**headers, **_XML}, body=body)
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:

@@ -3,15 +3,16 @@
 import hashlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 
 from . import _headers, _xml
 from ._answers import document
-from ._body import receive
+from ._body import Body, receive
 from ._call import Call
-from ._records import Block, Description, StoredBlob
+from ._records import Block, StoredBlob
 from ._refusal import Refusal
 from ._store import Store
 
@@ -30,12 +31,10 @@ async def put_blob(store: Store, call: Call) -> web.StreamResponse:
         raise Refusal("MissingRequiredHeader", "x-ms-blob-type")
     store.container(call.container)  # refused before the body, not after
     described = _headers.description(headers, whole=True)
-    body = await receive(call.request, limit=_MAX_BLOB)
-    if described.settings.get("Content-MD5", body.md5) != body.md5:
-        raise Refusal("Md5Mismatch")
-    described = Description({**described.settings, "Content-MD5": body.md5}, described.metadata)
+    body = await receive(call.request, limit=_MAX_BLOB, md5_headers=("Content-MD5", "x-ms-blob-content-md5"))
+    described.settings["Content-MD5"] = body.md5
     blob = store.put_blob(call.container, call.blob, body.content, described, _headers.conditions(headers))
-    return _created(blob, body.md5)
+    return _created({"Content-MD5": body.md5, **_headers.of_version(blob.etag, blob.modified)})
 
 
 async def put_block(store: Store, call: Call) -> web.StreamResponse:
@@ -44,7 +43,7 @@ async def put_block(store: Store, call: Call) -> web.StreamResponse:
     store.container(call.container)
     body = await receive(call.request, limit=_MAX_BLOCK)
     store.put_block(call.container, call.blob, Block(block_id, body.content))
-    return web.Response(status=201, headers={"Content-MD5": body.md5, "x-ms-request-server-encrypted": "true"})
+    return _created(_md5_if_given(call, body))
 
 
 async def put_block_list(store: Store, call: Call) -> web.StreamResponse:
@@ -54,7 +53,7 @@ async def put_block_list(store: Store, call: Call) -> web.StreamResponse:
     body = await receive(call.request, limit=_MAX_BLOCK_LIST)
     choices = _xml.parse_block_list(bytes(body.content))
     blob = store.put_block_list(call.container, call.blob, choices, described, _headers.conditions(headers))
-    return _created(blob, body.md5)
+    return _created({**_md5_if_given(call, body), **_headers.of_version(blob.etag, blob.modified)})
 
 
 async def get_block_list(store: Store, call: Call) -> web.StreamResponse:
@@ -78,8 +77,7 @@ async def get_block_list(store: Store, call: Call) -> web.StreamResponse:
 async def get_blob(store: Store, call: Call) -> web.StreamResponse:
     """Get Blob: all of it, or a range."""
     headers = call.request.headers
-    blob = store.blob(call.container, call.blob)
-    _headers.conditions(headers).check_read(blob)
+    blob = store.blob(call.container, call.blob, _headers.conditions(headers))
     asked = _headers.byte_range(headers, blob.content.length)
     start, stop = asked or (0, blob.content.length)
     answer = web.StreamResponse(status=200 if asked is None else 206, headers=_headers.of_blob(blob))
@@ -94,8 +92,7 @@ async def get_blob(store: Store, call: Call) -> web.StreamResponse:
 
 async def get_blob_properties(store: Store, call: Call) -> web.StreamResponse:
     """Get Blob Properties: what Get Blob tells, without the bytes."""
-    blob = store.blob(call.container, call.blob)
-    _headers.conditions(call.request.headers).check_read(blob)
+    blob = store.blob(call.container, call.blob, _headers.conditions(call.request.headers))
     return web.Response(headers={**_headers.of_blob(blob), "Content-Length": str(blob.content.length)})
 
 
@@ -105,12 +102,14 @@ async def delete_blob(store: Store, call: Call) -> web.StreamResponse:
     return web.Response(status=202, headers={"x-ms-delete-type-permanent": "true"})
 
 
-def _created(blob: StoredBlob, body_md5: str) -> web.Response:
-    """The answer to a write: the new version, and the MD5 of the request's body, which a block list's is too."""
-    version = _headers.of_version(blob.etag, blob.modified)
-    return web.Response(
-        status=201, headers={**version, "Content-MD5": body_md5, "x-ms-request-server-encrypted": "true"}
-    )
+def _created(headers: Mapping[str, str]) -> web.Response:
+    """The answer to a write."""
+    return web.Response(status=201, headers={**headers, "x-ms-request-server-encrypted": "true"})
+
+
+def _md5_if_given(call: Call, body: Body) -> dict[str, str]:
+    """The MD5 of a block's or a block list's body, said only to a client that said it first."""
+    return {"Content-MD5": body.md5} if "Content-MD5" in call.request.headers else {}
 
 
 def _describe_range(answer: web.StreamResponse, blob: StoredBlob, start: int, stop: int, *, with_md5: bool) -> None:
@@ -134,5 +133,5 @@ def _block_id(value: str) -> str:
     except Base64Error:
         raise Refusal("InvalidQueryParameterValue", "blockid") from None
     if not 1 <= len(decoded) <= _MAX_BLOCK_ID:
-        raise Refusal("OutOfRangeQueryParameterValue", "blockid")
+        raise Refusal("OutOfRangeInput", "blockid")
     return value

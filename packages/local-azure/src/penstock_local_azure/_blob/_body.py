@@ -2,6 +2,7 @@
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -24,15 +25,16 @@ class Body:
     md5: str
 
 
-async def receive(request: web.Request, *, limit: int) -> Body:
+async def receive(request: web.Request, *, limit: int, md5_headers: Iterable[str] = ("Content-MD5",)) -> Body:
     """Read the whole body, holding its bytes once.
 
     Args:
         request: The request.
         limit: Bytes above which it is refused before anything is read.
+        md5_headers: Names of the headers that, where given, carry the body's MD5.
 
     Raises:
-        Refusal: MissingContentLengthHeader; RequestBodyTooLarge; InvalidMd5 or Md5Mismatch, when a Content-MD5 came
+        Refusal: MissingContentLengthHeader; RequestBodyTooLarge; InvalidMd5 or Md5Mismatch, when an MD5 came
             along and is not the body's.
     """
     if request.content_length is None:
@@ -44,6 +46,7 @@ async def receive(request: web.Request, *, limit: int) -> Body:
         buffer[filled : filled + len(chunk)] = chunk
         filled += len(chunk)
         digest.update(chunk)
-    if (expected := request.headers.get("Content-MD5")) and md5(expected) != digest.digest():
-        raise Refusal("Md5Mismatch")
+    for given in (request.headers.get(name) for name in md5_headers):
+        if given and md5(given) != digest.digest():
+            raise Refusal("Md5Mismatch")
     return Body(Content(buffer), b64encode(digest.digest()).decode())

@@ -37,13 +37,19 @@ class Conditions:
     if_modified_since: float | None = None
     if_unmodified_since: float | None = None
 
-    def check_read(self, found: Versioned) -> None:
-        """Let a read of ``found`` pass, or raise.
+    def check_read(self, found: Versioned | None) -> None:
+        """Let a read of ``found`` (None: nothing is there) pass, or raise.
 
         Raises:
-            Refusal: ConditionNotMet, when the client wanted another version.
+            Refusal: ConditionNotMet, when the client wanted another version, or any and there is none;
+                UnsatisfiableCondition, when it wanted none.
             NotModified: When the client has this version already.
         """
+        if self.create_only:
+            raise Refusal("UnsatisfiableCondition")
+        if found is None:
+            self._check_absence()
+            return
         if not (self._matches(found) and self._unmodified(found)):
             raise Refusal("ConditionNotMet")
         # Either of the two is enough, when both are given: "If-None-Match || If-Modified-Since".
@@ -53,25 +59,33 @@ class Conditions:
             raise NotModified
 
     def check_write(self, found: Versioned | None) -> None:
-        """Let a write over ``found`` (None: nothing is there) pass, or raise.
+        """Let a write over ``found`` (None: nothing is there), or its removal, pass, or raise.
 
         Raises:
-            Refusal: BlobAlreadyExists for ``If-None-Match: *`` over something, otherwise ConditionNotMet.
+            Refusal: ConditionNotMet. An ETag decides alone where a time is given beside it.
         """
         if found is None:
-            if self.if_match:
-                raise Refusal("ConditionNotMet")
+            self._check_absence()
             return
-        if "*" in self.if_none_match:
-            raise Refusal("BlobAlreadyExists")
-        if not all(check(found) for check in (self._matches, self._unmodified, self._differs, self._changed)):
+        as_wanted = self._matches(found) if self.if_match else self._unmodified(found)
+        as_changed = self._differs(found) if self.if_none_match else self._changed(found)
+        if not (as_wanted and as_changed):
+            raise Refusal("ConditionNotMet")
+
+    @property
+    def create_only(self) -> bool:
+        """Whether a write may happen only where nothing is."""
+        return "*" in self.if_none_match
+
+    def _check_absence(self) -> None:
+        if self.if_match:
             raise Refusal("ConditionNotMet")
 
     def _matches(self, found: Versioned) -> bool:
         return not self.if_match or "*" in self.if_match or found.etag in self.if_match
 
     def _differs(self, found: Versioned) -> bool:
-        return "*" not in self.if_none_match and found.etag not in self.if_none_match
+        return not self.create_only and found.etag not in self.if_none_match
 
     def _changed(self, found: Versioned) -> bool:
         return self.if_modified_since is None or int(found.modified) > self.if_modified_since

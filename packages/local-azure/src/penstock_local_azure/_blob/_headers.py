@@ -106,7 +106,7 @@ def of_blob(blob: StoredBlob) -> dict[str, str]:
         **{f"{_METADATA}{name}": value for name, value in blob.description.metadata.items()},
         "Accept-Ranges": "bytes",
         "x-ms-blob-type": "BlockBlob",
-        "x-ms-creation-time": http_date(blob.created),
+        "x-ms-creation-time": http_date(blob.modified),
         "x-ms-lease-state": "available",
         "x-ms-lease-status": "unlocked",
         "x-ms-server-encrypted": "true",

@@ -41,7 +41,7 @@ class Description:
         metadata: Names, in the case they were sent in, and values.
     """
 
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -53,15 +53,13 @@ class StoredBlob:
         content: Its bytes.
         description: What its writer said about it.
         etag: Its version, in quotes.
-        created: Seconds since the epoch at which the name was first committed.
-        modified: Seconds since the epoch of this version.
+        modified: Seconds since the epoch of this version; nothing changes a blob in place, so its creation too.
         blocks: The blocks it was committed from; empty when it came in one request.
     """
 
     content: Content
     description: Description
     etag: str
-    created: float
     modified: float
     blocks: tuple[Block, ...] = ()
 

@@ -32,8 +32,10 @@ _CODES: Final[dict[str, tuple[int, str]]] = {
     ),
     "NotImplemented": (501, "The local stand-in does not implement this."),
     "OutOfRangeQueryParameterValue": (400, "A query parameter's value is outside its range."),
+    "OutOfRangeInput": (400, "A value of the request is outside its range."),
     "RequestBodyTooLarge": (413, "The body is larger than the operation allows."),
     "ResourceNotFound": (404, "The resource does not exist."),
+    "UnsatisfiableCondition": (400, "The operation cannot meet this condition whatever there is."),
 }
 
 
@@ -52,5 +54,9 @@ class Refusal(Exception):  # noqa: N818  # it is an answer on its way to the cli
         super().__init__(self.message)
 
 
-class NotModified(Exception):  # noqa: N818  # as above
-    """The read was conditional and the client's copy is still good: 304, without a body."""
+class NotModified(Refusal):
+    """The read was conditional and the client's copy is still good: the same code as 412, but 304 and no body."""
+
+    def __init__(self) -> None:
+        super().__init__("ConditionNotMet")
+        self.status = 304

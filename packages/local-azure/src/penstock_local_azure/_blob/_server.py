@@ -13,7 +13,7 @@ from aiohttp import web
 from . import _answers, _blob_operations, _container_operations
 from ._call import Call
 from ._operations import check_features
-from ._refusal import NotModified, Refusal
+from ._refusal import Refusal
 from ._shared_key import verify
 from ._store import Store
 
@@ -135,8 +135,6 @@ class Blob:
             return await self._serve(Call.of(request, self._account))
         except Refusal as refusal:
             return _answers.refused(request, refusal)
-        except NotModified:
-            return web.Response(status=304)
 
     async def _serve(self, call: Call) -> web.StreamResponse:
         """Let a request through to its operation."""

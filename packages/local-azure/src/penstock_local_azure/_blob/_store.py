@@ -68,20 +68,24 @@ class Store:
         self, container: str, name: str, content: Content, description: Description, conditions: Conditions = ALWAYS
     ) -> StoredBlob:
         """Write a whole blob; blocks staged under its name are dropped."""
-        return self._commit(self.container(container), name, content, description, conditions)
+        home = self.container(container)
+        _check_commit(home.blobs.get(name), conditions)
+        return self._commit(home, name, content, description)
 
-    def blob(self, container: str, name: str) -> StoredBlob:
-        """The committed blob of this name, or ContainerNotFound or BlobNotFound."""
-        blobs = self.container(container).blobs
-        if name not in blobs:
+    def blob(self, container: str, name: str, conditions: Conditions = ALWAYS) -> StoredBlob:
+        """The committed blob of this name, or ContainerNotFound or BlobNotFound; the conditions are those of a read."""
+        found = self.container(container).blobs.get(name)
+        conditions.check_read(found)
+        if found is None:
             raise Refusal("BlobNotFound")
-        return blobs[name]
+        return found
 
     def delete_blob(self, container: str, name: str, conditions: Conditions = ALWAYS) -> None:
         """Remove a blob and the blocks staged under its name."""
-        conditions.check_write(self.blob(container, name))
         home = self.container(container)
-        del home.blobs[name]
+        conditions.check_write(home.blobs.get(name))
+        if home.blobs.pop(name, None) is None:
+            raise Refusal("BlobNotFound")
         del home.names[bisect_left(home.names, name)]
         home.staged.pop(name, None)
 
@@ -121,7 +125,7 @@ class Store:
                 which are looked at only here, not when the blocks arrive.
         """
         home = self.container(container)
-        conditions.check_write(home.blobs.get(name))
+        _check_commit(home.blobs.get(name), conditions)
         staged, committed = self.blocks(container, name)
         by_source = {
             BlockSource.COMMITTED: {block.id: block for block in committed},
@@ -133,7 +137,7 @@ class Store:
         except KeyError:
             raise Refusal("InvalidBlockList") from None
         content = Content.joined(block.content for block in blocks)
-        return self._commit(home, name, content, description, conditions, blocks)
+        return self._commit(home, name, content, description, blocks)
 
     def blocks(self, container: str, name: str) -> tuple[list[Block], tuple[Block, ...]]:
         """The staged blocks of a blob, by id, and its committed ones, in their order; both may be empty."""
@@ -159,23 +163,13 @@ class Store:
         name: str,
         content: Content,
         description: Description,
-        conditions: Conditions,
         blocks: tuple[Block, ...] = (),
     ) -> StoredBlob:
         """Put a new version in place of what is there."""
         _check_blob_name(name)
-        before = home.blobs.get(name)
-        conditions.check_write(before)
         etag, now = self._new_version()
-        blob = StoredBlob(
-            content=content,
-            description=description,
-            etag=etag,
-            created=before.created if before else now,
-            modified=now,
-            blocks=blocks,
-        )
-        if before is None:
+        blob = StoredBlob(content=content, description=description, etag=etag, modified=now, blocks=blocks)
+        if name not in home.blobs:
             insort(home.names, name)
         home.blobs[name] = blob
         home.staged.pop(name, None)
@@ -186,6 +180,13 @@ class Store:
         now = self._clock()
         self._last_tick = max(self._last_tick + 1, int(now * _TICKS))
         return f'"0x{_TICKS_AT_EPOCH + self._last_tick:X}"', now
+
+
+def _check_commit(before: StoredBlob | None, conditions: Conditions) -> None:
+    """Refuse a commit whose conditions are not met; creating what is there already has a code of its own."""
+    if before is not None and conditions.create_only:
+        raise Refusal("BlobAlreadyExists")
+    conditions.check_write(before)
 
 
 def _check_blob_name(name: str) -> None:
