@@ -1,1 +1,51 @@
 """Files to Azure Blob Storage, whole, under one name, in the background."""
+
+from penstock_blob_uploader._errors import (
+    AccessDeniedError,
+    AccountUnreachableError,
+    Conflict,
+    ContainerMissingError,
+    FileChangedError,
+    FileUnreadableError,
+    FileVanishedError,
+    InvalidBlobNameError,
+    NotAFileError,
+    NotUploadedError,
+    RefusedError,
+    SetupError,
+    SourceError,
+    TransferError,
+    UnavailableError,
+    UploaderClosedError,
+    UploadError,
+)
+from penstock_blob_uploader._handle import Upload
+from penstock_blob_uploader._outcomes import Created, Outcome, Same
+from penstock_blob_uploader._statistics import Statistics
+from penstock_blob_uploader._uploader import AsyncBlobStorageUploader
+
+__all__ = [
+    "AccessDeniedError",
+    "AccountUnreachableError",
+    "AsyncBlobStorageUploader",
+    "Conflict",
+    "ContainerMissingError",
+    "Created",
+    "FileChangedError",
+    "FileUnreadableError",
+    "FileVanishedError",
+    "InvalidBlobNameError",
+    "NotAFileError",
+    "NotUploadedError",
+    "Outcome",
+    "RefusedError",
+    "Same",
+    "SetupError",
+    "SourceError",
+    "Statistics",
+    "TransferError",
+    "UnavailableError",
+    "Upload",
+    "UploadError",
+    "UploaderClosedError",
+]

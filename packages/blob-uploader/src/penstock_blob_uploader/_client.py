@@ -1,0 +1,111 @@
+"""The SDK client: who asks, and how it behaves under load and trouble."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
+
+from penstock_blob_uploader._mapping import retry_after_of
+from penstock_blob_uploader._settings import Target
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    Credential = str | AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential
+
+SINGLE_PUT = 4 * 1024**2
+"""Bytes up to which a file is sent in one request, and the size of the blocks of larger ones."""
+
+_WORTH_WAITING_HERE = 4.0
+"""Seconds a service may ask for before the SDK's own retries give way to the queue's."""
+
+
+class ShortRetry(ExponentialRetry):
+    """The SDK's own retries, for the first seconds of trouble only: after about 1, 3 and 5 s.
+
+    A service that asks for more patience gets it from the queue, which waits without holding a file in memory.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            initial_backoff=1,
+            increment_base=2,
+            random_jitter_range=1,  # the default of 3 would drown the backoff
+            retry_total=3,
+            retry_connect=1,  # an address that does not answer is reported soon; the queue asks again
+        )
+
+    def increment(self, settings: dict[str, Any], request: Any, response: Any = None, error: Any = None) -> bool:  # noqa: ANN401 - the SDK's signature
+        """Count a failed attempt; tell whether another one is worth it here."""
+        asked = None if response is None else retry_after_of(response.headers)
+        if asked is not None and asked > _WORTH_WAITING_HERE:
+            return False
+        return bool(super().increment(settings, request, response, error))
+
+
+async def open_client(
+    target: Target, *, credential: "Credential | None", options: Mapping[str, Any], resources: AsyncExitStack
+) -> BlobServiceClient:
+    """Make the one client of an uploader; ``resources`` closes it, and the credential if it is ours.
+
+    Args:
+        target: The account, by URL or connection string.
+        credential: What proves who we are, unless URL or connection string do.
+        options: Passed on to the SDK, over ours.
+        resources: Gets everything that has to be closed.
+
+    Raises:
+        ValueError: The SDK cannot use these settings.
+    """
+    settings: dict[str, Any] = {
+        "max_single_put_size": SINGLE_PUT,
+        "max_block_size": SINGLE_PUT,
+        "retry_policy": ShortRetry(),
+        "connection_timeout": 20,
+        "read_timeout": 60,
+        **options,
+    }
+    if target.connection_string is not None:
+        client = _from_connection_string(target.connection_string, credential, settings)
+    else:
+        url = target.account_url or ""
+        if credential is None and not urlsplit(url).query:
+            credential = await resources.enter_async_context(_default_credential())
+        client = BlobServiceClient(url, credential=credential, **settings)
+    return await resources.enter_async_context(client)
+
+
+def refuse_token_in_the_clear(target: Target, credential: "Credential | None") -> None:
+    """Refuse to send a token over plain HTTP, which the SDK would refuse at every request.
+
+    Raises:
+        ValueError: Names the argument and the variable.
+    """
+    parts = urlsplit(target.account_url or "")
+    uses_token = hasattr(credential, "get_token") or (credential is None and not parts.query)
+    if parts.scheme == "http" and uses_token:
+        raise ValueError(
+            "account_url (AZURE_STORAGE_ACCOUNT) is plain http, over which no token is sent: use https, or an account "
+            "key or SAS as credential=."
+        )
+
+
+def _from_connection_string(text: str, credential: "Credential | None", settings: dict[str, Any]) -> BlobServiceClient:
+    """Read a connection string; never quote it."""
+    try:
+        return BlobServiceClient.from_connection_string(text, credential=credential, **settings)
+    except ValueError as error:
+        raise ValueError(
+            "connection_string (AZURE_STORAGE_CONNECTION_STRING) is malformed: it needs AccountName and AccountKey, "
+            "or BlobEndpoint and SharedAccessSignature."
+        ) from error
+
+
+def _default_credential() -> "AsyncTokenCredential":
+    """Find a credential in the surroundings; imported on use because it is slow to import."""
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - see above
+
+    return DefaultAzureCredential()

@@ -1,0 +1,79 @@
+"""The primitive: one file into one blob, within the bounds that all uploads of a process share."""
+
+import asyncio
+from dataclasses import dataclass
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import ContainerClient
+
+from penstock_blob_uploader._client import SINGLE_PUT
+from penstock_blob_uploader._errors import ContainerMissingError
+from penstock_blob_uploader._gate import Gate
+from penstock_blob_uploader._mapping import code_of, service_errors
+from penstock_blob_uploader._order import Order
+from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._sending import send_blocks, send_whole
+
+_BLOCKS_AT_ONCE = 4
+
+_PATIENCE = 180.0
+"""Seconds any upload may take, the SDK's own retries included."""
+_SLOWEST_RATE = 64 * 1024
+"""Bytes a second below which a larger upload counts as stuck."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much may be in flight at once."""
+
+    files: int
+    memory: int
+    """Bytes."""
+
+
+class Putter:
+    """Carries out orders. Files and bytes in flight are bounded over all of them together."""
+
+    def __init__(self, container: ContainerClient, *, create_container: bool, bounds: Bounds) -> None:
+        self._container = container
+        self._create_container = create_container
+        self._files = Gate(bounds.files)
+        self._memory = Gate(bounds.memory)
+        self._blocks_at_once = max(1, min(_BLOCKS_AT_ONCE, bounds.memory // SINGLE_PUT))
+
+    async def put(self, order: Order) -> Outcome:
+        """Bring one file to its place, asking no more often than the SDK itself does.
+
+        Raises:
+            UploadError: Which kind says what would help.
+        """
+        async with self._files.hold(1), self._memory.hold(self._memory_of(order)):
+            try:
+                return await self._send(order)
+            except ContainerMissingError:
+                if not self._create_container:
+                    raise
+            await self._make_container()
+            return await self._send(order)
+
+    def _memory_of(self, order: Order) -> int:
+        """Return the bytes that carrying out an order holds in memory at most."""
+        return min(order.size, SINGLE_PUT * self._blocks_at_once)
+
+    async def _send(self, order: Order) -> Outcome:
+        """Make one attempt, of bounded length."""
+        blob = self._container.get_blob_client(order.blob_name)
+        with service_errors(order.doing):
+            async with asyncio.timeout(_PATIENCE + order.size / _SLOWEST_RATE):
+                if order.size <= SINGLE_PUT:
+                    return await send_whole(blob, order)
+                return await send_blocks(blob, order, blocks_at_once=self._blocks_at_once)
+
+    async def _make_container(self) -> None:
+        """Create the container; that somebody else was faster is fine, any other refusal is not."""
+        with service_errors(f"Creating the container {self._container.container_name}"):
+            try:
+                await self._container.create_container()
+            except ResourceExistsError as error:
+                if code_of(error) != "ContainerAlreadyExists":
+                    raise

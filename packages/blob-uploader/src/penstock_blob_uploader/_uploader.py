@@ -1,0 +1,244 @@
+"""The uploader: settings and clients on one side, the queue and the primitive on the other."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from penstock_blob_uploader._client import SINGLE_PUT, open_client, refuse_token_in_the_clear
+from penstock_blob_uploader._errors import UploaderClosedError
+from penstock_blob_uploader._handle import Upload
+from penstock_blob_uploader._naming import blob_name_for
+from penstock_blob_uploader._order import Order, check_metadata
+from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._put import Bounds, Putter
+from penstock_blob_uploader._queue import Rules, UploadQueue
+from penstock_blob_uploader._reading import examine
+from penstock_blob_uploader._retry import Backoff
+from penstock_blob_uploader._settings import resolve_target
+from penstock_blob_uploader._statistics import Statistics
+
+if TYPE_CHECKING:
+    from penstock_blob_uploader._client import Credential
+
+_logger = logging.getLogger(__name__)
+
+MIB = 1024**2
+
+
+class AsyncBlobStorageUploader:
+    """Brings files to a container of Azure Blob Storage: whole, under one name, in the background.
+
+    Each file is sent at least once and is visible at most once: blobs are created, never overwritten, and a blob that
+    is there already with the same length and SHA-256 counts as arrived. Memory is flat, whatever the files' sizes, and
+    the event loop never waits for a disk. The queue lives as long as the process.
+
+    Args:
+        account_url: Account name or URL, with or without a SAS token. None: ``AZURE_STORAGE_ACCOUNT``.
+        container_name: None: ``AZURE_STORAGE_CONTAINER``.
+        max_retries: Attempts after the first one, at least 0. A setup that somebody must mend (rights, container,
+            address) uses up none: the queue waits and goes on by itself.
+        retry_delay: Seconds before the first repetition; doubles up to 300, more if the service asks for more.
+        connection_string: None: ``AZURE_STORAGE_CONNECTION_STRING``.
+        credential: An asynchronous token credential, an account key or a SAS; you close it. None, and neither URL nor
+            connection string hold a secret: `azure.identity.aio.DefaultAzureCredential`.
+        client: A ready `azure.storage.blob.aio.BlobServiceClient` instead of all of these; you close it.
+        create_container: Create the container if a write finds it missing. It is never asked for otherwise, so rights
+            to write blobs are enough for one that exists.
+        max_concurrency: Files in flight at once. 8 suits files of megabytes, 32 many small ones.
+        max_bytes_in_flight: Bytes held in memory at once, at least 4 MiB.
+        delete_after_upload: Delete each queued file once its blob is confirmed.
+        client_options: Passed on to the SDK's client: ``proxies``, ``connection_verify``, ``transport``, ...
+
+    Raises:
+        ValueError: A setting is missing, malformed or given twice; the message names argument and variable.
+    """
+
+    def __init__(
+        self,
+        account_url: str | None = None,
+        container_name: str | None = None,
+        max_retries: int = 16,
+        retry_delay: float = 2.0,
+        *,
+        connection_string: str | None = None,
+        credential: "Credential | None" = None,
+        client: BlobServiceClient | None = None,
+        create_container: bool = False,
+        max_concurrency: int = 8,
+        max_bytes_in_flight: int = 64 * MIB,
+        delete_after_upload: bool = False,
+        client_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        _require(max_retries >= 0, "max_retries must be 0 or more")
+        _require(retry_delay > 0, "retry_delay must be more than 0 seconds")
+        _require(max_concurrency >= 1, "max_concurrency must be 1 or more")
+        _require(max_bytes_in_flight >= SINGLE_PUT, f"max_bytes_in_flight must be {SINGLE_PUT} (4 MiB) or more")
+        self._target = resolve_target(
+            account_url=account_url,
+            connection_string=connection_string,
+            container_name=container_name,
+            has_client=client is not None,
+            environment=os.environ,
+        )
+        refuse_token_in_the_clear(self._target, credential)
+        self._credential = credential
+        self._client = client
+        self._client_options = dict(client_options or {})
+        self._bounds = Bounds(files=max_concurrency, memory=max_bytes_in_flight)
+        self._create_container = create_container
+        self._rules = Rules(
+            max_running=max_concurrency,
+            max_retries=max_retries,
+            backoff=Backoff(first=retry_delay),
+            delete_after_upload=delete_after_upload,
+        )
+        self._initializing = asyncio.Lock()
+        self._resources = AsyncExitStack()
+        self._putter: Putter | None = None
+        self._queue: UploadQueue | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.initialize()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    async def initialize(self) -> None:
+        """Make the client and start the queue; again does nothing. Sends no request: storage may be down at the start.
+
+        Raises:
+            ValueError: The SDK cannot use the settings.
+        """
+        async with self._initializing:
+            if self._putter is not None:
+                return
+            client = self._client or await open_client(
+                self._target, credential=self._credential, options=self._client_options, resources=self._resources
+            )
+            container = client.get_container_client(self._target.container)
+            self._putter = Putter(container, create_container=self._create_container, bounds=self._bounds)
+            self._queue = UploadQueue(self._putter.put, self._rules)
+
+    async def upload_file(
+        self,
+        path: str | os.PathLike[str],
+        blob_name: str | None = None,
+        app_name: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> Upload:
+        """Queue a finished file; returns as soon as it is queued.
+
+        Args:
+            path: A regular file that nobody writes to any more. One that changes before it has arrived is not sent.
+            blob_name: The name in the container. None: the file's name, with what a blob name may not hold
+                percent-encoded.
+            app_name: Put before the name, with a slash.
+            metadata: Labels of the blob, ASCII; its ``sha256`` and ``length`` are ours.
+            content_type: Such as ``text/plain``. None: the service's default, ``application/octet-stream``.
+
+        Returns:
+            A handle: ``outcome = await handle`` is `Created` or `Same`, or raises an `UploadError`. A failure that
+            nobody awaits is counted and logged once.
+
+        Raises:
+            SourceError: There is no such file, or it cannot be uploaded.
+            InvalidBlobNameError: The name cannot be used.
+            UploaderClosedError: Not initialized, or shut down.
+        """
+        self._require_open()
+        order = await _order(Path(path), blob_name, app_name, metadata, content_type)
+        return self._require_open().add(order)
+
+    async def put(
+        self,
+        path: str | os.PathLike[str],
+        blob_name: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> Outcome:
+        """Bring one file to its place now: the primitive under `upload_file`, with no queue and no repetition of ours.
+
+        It shares the bounds on files and bytes in flight with everything else and waits for room. The arguments are
+        those of `upload_file`. The file is never deleted.
+
+        Returns:
+            `Created`, or `Same` if an equal blob was there already.
+
+        Raises:
+            Conflict: Another content stands under the name.
+            UploadError: Anything else; ``permanent``, ``environment`` and ``retry_after`` say what would help.
+        """
+        self._require_open()
+        order = await _order(Path(path), blob_name, None, metadata, content_type)
+        if self._putter is None:
+            raise _closed()
+        return await self._putter.put(order)
+
+    async def shutdown(self, drain: float | None = 25.0) -> list[Path]:
+        """Take nothing more, work until the queue is empty or ``drain`` seconds are over, then end.
+
+        Args:
+            drain: Seconds; 0 ends at once; None waits as long as it takes, also for a setup that is to be mended.
+
+        Returns:
+            The files that have not arrived for certain. They are kept, and their handles raise `NotUploadedError`.
+        """
+        self._putter, queue = None, self._queue if self._putter else None
+        if queue is None:
+            return []
+        try:
+            left = await queue.stop(drain)
+        finally:
+            await self._resources.aclose()
+        if left:
+            _logger.warning("Shut down with %d files not uploaded, the first is %s.", len(left), left[0])
+        return left
+
+    def statistics(self) -> Statistics:
+        """Return what the queue has done since `initialize`, and is doing."""
+        return self._queue.statistics() if self._queue else Statistics()
+
+    def _require_open(self) -> UploadQueue:
+        """Return the queue if it takes uploads."""
+        if self._putter is None or self._queue is None:
+            raise _closed()
+        return self._queue
+
+
+async def _order(
+    path: Path,
+    blob_name: str | None,
+    app_name: str | None,
+    metadata: Mapping[str, str] | None,
+    content_type: str | None,
+) -> Order:
+    """Check everything that can be checked without sending anything."""
+    check_metadata(metadata or {})
+    name = blob_name_for(path, blob_name=blob_name, app_name=app_name)
+    snapshot = await asyncio.to_thread(examine, path)
+    return Order(path=path, blob_name=name, snapshot=snapshot, metadata=dict(metadata or {}), content_type=content_type)
+
+
+def _closed() -> UploaderClosedError:
+    return UploaderClosedError(
+        "The uploader is not running: use 'async with', or call initialize() before and no shutdown()."
+    )
+
+
+def _require(holds: bool, rule: str) -> None:  # noqa: FBT001 - a check reads best with its condition first
+    """Refuse an option outside its range."""
+    if not holds:
+        raise ValueError(f"{rule}.")
