@@ -7,10 +7,24 @@ being understood: `skip` does, and lets the broker carry the parts of a message 
 
 import struct
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
-from ._types import Array, Byte, Described, Float, Int, Opaque, Short, Symbol, Timestamp, UByte, UInt, ULong, UShort
+from ._types import (
+    Array,
+    Byte,
+    Described,
+    Float,
+    Int,
+    Opaque,
+    Short,
+    Symbol,
+    Timestamp,
+    UByte,
+    UInt,
+    ULong,
+    UShort,
+    Value,
+)
 
 
 class DecodeError(ValueError):
@@ -28,7 +42,7 @@ _MAX_DEPTH = 32
 """Deeper nesting than any real message has: keeps hostile input from exhausting the stack."""
 
 
-def decode(data: bytes, offset: int = 0) -> tuple[Any, int]:
+def decode(data: bytes, offset: int = 0) -> tuple[Value, int]:
     """Read one value; return it with the offset behind it.
 
     Raises:
@@ -60,7 +74,7 @@ def skip(data: bytes, offset: int) -> int:
     return end
 
 
-def _decode(data: bytes, offset: int, depth: int) -> tuple[Any, int]:
+def _decode(data: bytes, offset: int, depth: int) -> tuple[Value, int]:
     constructor = data[offset]
     if constructor == 0:
         if depth > _MAX_DEPTH:
@@ -71,7 +85,7 @@ def _decode(data: bytes, offset: int, depth: int) -> tuple[Any, int]:
     return _body(constructor, data, offset + 1, depth)
 
 
-def _body(constructor: int, data: bytes, offset: int, depth: int) -> tuple[Any, int]:
+def _body(constructor: int, data: bytes, offset: int, depth: int) -> tuple[Value, int]:
     """Read what follows a constructor; array elements share one, so it comes as an argument."""
     if constructor in _CONSTANTS:
         return _CONSTANTS[constructor], offset
@@ -96,7 +110,7 @@ def _body(constructor: int, data: bytes, offset: int, depth: int) -> tuple[Any, 
     return _compound(constructor, data, start + width.size, count, depth), end
 
 
-def _fixed(constructor: int, data: bytes, start: int, end: int) -> Any:
+def _fixed(constructor: int, data: bytes, start: int, end: int) -> Value:
     reader = _FIXED.get(constructor)
     if reader is not None:
         unpack, convert = reader
@@ -108,7 +122,7 @@ def _fixed(constructor: int, data: bytes, start: int, end: int) -> Any:
     return Opaque(constructor, data[start:end])
 
 
-def _variable(constructor: int, data: bytes) -> Any:
+def _variable(constructor: int, data: bytes) -> Value:
     match constructor & 0x0F:
         case 0x0:
             return data
@@ -119,7 +133,7 @@ def _variable(constructor: int, data: bytes) -> Any:
     raise DecodeError(f"unknown constructor 0x{constructor:02x}")
 
 
-def _compound(constructor: int, data: bytes, offset: int, count: int, depth: int) -> Any:
+def _compound(constructor: int, data: bytes, offset: int, count: int, depth: int) -> Value:
     match constructor:
         case 0xC0 | 0xD0:
             return _items(data, offset, count, depth)
@@ -131,7 +145,7 @@ def _compound(constructor: int, data: bytes, offset: int, count: int, depth: int
     raise DecodeError(f"unknown constructor 0x{constructor:02x}")
 
 
-def _items(data: bytes, offset: int, count: int, depth: int) -> list[Any]:
+def _items(data: bytes, offset: int, count: int, depth: int) -> list[Value]:
     items = []
     for _ in range(count):
         item, offset = _decode(data, offset, depth + 1)
@@ -154,13 +168,13 @@ def _array(data: bytes, offset: int, count: int, depth: int) -> Array:
     return array
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     return value
 
 
-_CONSTANTS: dict[int, Any] = {0x40: None, 0x41: True, 0x42: False, 0x43: UInt(0), 0x44: ULong(0)}
+_CONSTANTS: dict[int, Value] = {0x40: None, 0x41: True, 0x42: False, 0x43: UInt(0), 0x44: ULong(0)}
 
-_FIXED: dict[int, tuple[Callable[[bytes, int], tuple[Any, ...]], Callable[[Any], Any]]] = {
+_FIXED: dict[int, tuple[Callable[[bytes, int], tuple[Value, ...]], Callable[[Value], Value]]] = {
     0x50: (_U8.unpack_from, UByte),
     0x51: (_I8.unpack_from, Byte),
     0x52: (_U8.unpack_from, UInt),

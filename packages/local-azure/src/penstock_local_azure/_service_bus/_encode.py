@@ -2,10 +2,24 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
 from uuid import UUID
 
-from ._types import Array, Byte, Described, Float, Int, Opaque, Short, Symbol, Timestamp, UByte, UInt, ULong, UShort
+from ._types import (
+    Array,
+    Byte,
+    Described,
+    Float,
+    Int,
+    Opaque,
+    Short,
+    Symbol,
+    Timestamp,
+    UByte,
+    UInt,
+    ULong,
+    UShort,
+    Value,
+)
 
 _U8, _U16, _U32, _U64 = (struct.Struct(code) for code in (">B", ">H", ">I", ">Q"))
 _I8, _I16, _I32, _I64 = (struct.Struct(code) for code in (">b", ">h", ">i", ">q"))
@@ -15,7 +29,7 @@ _SMALL = 0xFF
 """The largest size and count that fit the one-byte encodings."""
 
 
-def encode(value: Any) -> bytes:
+def encode(value: Value) -> bytes:
     """Write one value.
 
     Raises:
@@ -89,11 +103,11 @@ def _symbol(value: str) -> bytes:
     return _variable(value.encode("ascii"), 0xA3, 0xB3)
 
 
-def _list(value: list[Any]) -> bytes:
+def _list(value: list[Value]) -> bytes:
     return list_of([encode(item) for item in value])
 
 
-def _map(value: dict[Any, Any]) -> bytes:
+def _map(value: dict[Value, Value]) -> bytes:
     return map_of(b"".join(encode(part) for item in value.items() for part in item), 2 * len(value))
 
 
@@ -105,7 +119,7 @@ def _opaque(value: Opaque) -> bytes:
     return bytes((value.constructor,)) + value.data
 
 
-def _array(value: list[Any]) -> bytes:
+def _array(value: list[Value]) -> bytes:
     """Write an array: one constructor, then the elements in that constructor's full-width form."""
     if not value:
         return b"\xe0\x02\x00\x40"  # no elements; the constructor, which must be there, is null's
@@ -118,7 +132,7 @@ def _long_form(data: bytes) -> bytes:
     return _U32.pack(len(data)) + data
 
 
-_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+_ENCODERS: dict[type, Callable[[Value], bytes]] = {
     type(None): lambda _: b"\x40",
     bool: _bool,
     UByte: lambda value: b"\x50" + _U8.pack(value),
@@ -143,7 +157,7 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     Opaque: _opaque,
 }
 
-_ELEMENTS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
+_ELEMENTS: dict[type, tuple[int, Callable[[Value], bytes]]] = {
     bool: (0x56, _U8.pack),
     UByte: (0x50, _U8.pack),
     UShort: (0x60, _U16.pack),

@@ -1,7 +1,5 @@
 """Conditions: the names under which a broker refuses something, and the composites that carry them."""
 
-from typing import Any
-
 from ._types import Described, Symbol, ULong
 
 DECODE_ERROR = "amqp:decode-error"
@@ -37,5 +35,4 @@ class AmqpError(Exception):
 
         All three fields are there, the last as an empty map: some clients index them without looking.
         """
-        info: dict[Symbol, Any] = {}
-        return Described(ULong(0x1D), [Symbol(self.condition), self.description, info])
+        return Described(ULong(0x1D), [Symbol(self.condition), self.description, {}])

@@ -1,16 +1,19 @@
-"""The management node of a queue: `<queue>/$management` (Service Bus documentation, "AMQP request-response operations")."""
+"""The management node of a queue, `<queue>/$management`: peek, lock renewal, schedules, settlement without a link.
+
+Operations and field names: Service Bus documentation, "AMQP 1.0: request-response-based operations".
+"""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from ._errors import ARGUMENT_ERROR, MESSAGE_LOCK_LOST, MESSAGE_NOT_FOUND, NOT_IMPLEMENTED, AmqpError
 from ._decode import DecodeError
+from ._errors import ARGUMENT_ERROR, MESSAGE_LOCK_LOST, MESSAGE_NOT_FOUND, NOT_IMPLEMENTED, AmqpError
 from ._marks import write_marked
 from ._queue import QueueCore
 from ._requests import Dialect, Reply, Request
 from ._sections import read_message
-from ._types import Array, Timestamp
+from ._types import Array, Timestamp, Value
 
 MANAGEMENT_DIALECT: Final = Dialect("statusCode", "statusDescription", "errorCondition")
 
@@ -36,12 +39,12 @@ def answer_management(core: QueueCore, request: Request) -> Reply:
     return Reply(204, "No Content", {}) if body is None else Reply(200, "OK", body)
 
 
-def _renew_lock(core: QueueCore, body: dict[str, Any]) -> dict[str, Any]:
+def _renew_lock(core: QueueCore, body: dict[str, Value]) -> dict[str, Value]:
     expirations = [core.renew(token) for token in _tokens(body)]
     return {"expirations": Array(Timestamp(core.clock.timestamp(instant)) for instant in expirations)}
 
 
-def _update_disposition(core: QueueCore, body: dict[str, Any]) -> dict[str, Any]:
+def _update_disposition(core: QueueCore, body: dict[str, Value]) -> dict[str, Value]:
     status = body["disposition-status"]
     for token in _tokens(body):
         match status:
@@ -56,27 +59,27 @@ def _update_disposition(core: QueueCore, body: dict[str, Any]) -> dict[str, Any]
     return {}
 
 
-def _peek(core: QueueCore, body: dict[str, Any]) -> dict[str, Any] | None:
+def _peek(core: QueueCore, body: dict[str, Value]) -> dict[str, Value] | None:
     entries = core.peek(body["from-sequence-number"], min(body["message-count"], _PEEK_LIMIT))
     return {"messages": [{"message": write_marked(entry)} for entry in entries]} if entries else None
 
 
-def _schedule(core: QueueCore, body: dict[str, Any]) -> dict[str, Any]:
+def _schedule(core: QueueCore, body: dict[str, Value]) -> dict[str, Value]:
     messages = [read_message(item["message"]) for item in body["messages"]]
     return {"sequence-numbers": Array(core.enqueue(message) for message in messages)}
 
 
-def _cancel_scheduled(core: QueueCore, body: dict[str, Any]) -> dict[str, Any]:
+def _cancel_scheduled(core: QueueCore, body: dict[str, Value]) -> dict[str, Value]:
     for number in body["sequence-numbers"]:
         core.cancel(number)
     return {}
 
 
-def _tokens(body: dict[str, Any]) -> list[UUID]:
+def _tokens(body: dict[str, Value]) -> list[UUID]:
     return list(body["lock-tokens"])
 
 
-_OPERATIONS: dict[str, Callable[[QueueCore, Any], dict[str, Any] | None]] = {
+_OPERATIONS: dict[str, Callable[[QueueCore, Value], dict[str, Value] | None]] = {
     "renew-lock": _renew_lock,
     "update-disposition": _update_disposition,
     "peek-message": _peek,

@@ -1,9 +1,9 @@
 """The broker's marks on a message: the annotations Service Bus adds on its way to a receiver."""
 
-from typing import Any, Final
+from typing import Final
 
-from ._queue import Entry
-from ._types import Int, Symbol, Timestamp
+from ._entries import Entry
+from ._types import Int, Symbol, Timestamp, Value
 
 _SEQUENCE_NUMBER: Final = Symbol("x-opt-sequence-number")
 _ENQUEUED_TIME: Final = Symbol("x-opt-enqueued-time")
@@ -16,7 +16,7 @@ _SCHEDULED = Int(2)
 
 def write_marked(entry: Entry, locked_until: int | None = None) -> bytes:
     """Write a message as a receiver or a peek gets it; `locked_until` is in milliseconds since the epoch."""
-    marks: dict[Any, Any] = {
+    marks: dict[Value, Value] = {
         _ENQUEUED_TIME: Timestamp(entry.enqueued_at),
         _SEQUENCE_NUMBER: entry.sequence_number,
     }

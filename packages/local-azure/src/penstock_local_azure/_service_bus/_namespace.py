@@ -3,13 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from ._clock import Clock
 from ._declarations import Queue
 from ._errors import NOT_FOUND, AmqpError
 from ._queue import QueueCore
+from ._types import Value
 
 CBS: Final = "$cbs"
 MANAGEMENT_SUFFIX: Final = "/$management"
@@ -33,9 +34,23 @@ class Node:
     def __init__(self, path: str, core: QueueCore) -> None:
         self.path = path
         self.core = core
+        core.changed = self.wake
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._outlets: deque[Outlet] = deque()
-        self._pumping = False
+        self._is_awake = False
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start to serve."""
+        self._loop = loop
+        self.wake()
+
+    def close(self) -> None:
+        """Serve no more; what is in the queue stays there."""
+        self._loop = None
+        self._is_awake = False
+        self._cancel_timer()
 
     def attach(self, outlet: Outlet) -> None:
         """Add a receiver."""
@@ -48,18 +63,13 @@ class Node:
 
     def wake(self) -> None:
         """See to it that messages flow, once per turn of the event loop however often this is called."""
-        if not self._pumping:
-            self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
+        if self._loop is not None and not self._is_awake:
+            self._is_awake = True
+            self._loop.call_soon(self._pump, self._loop)
 
-    def close(self) -> None:
-        """Forget the next appointment."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _pump(self) -> None:
+    def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Deliver what can be delivered: one message to each receiver in turn."""
-        self._pumping = False
+        self._is_awake = False
         self.core.advance()
         refused = 0
         while self.core.active and refused < len(self._outlets):
@@ -70,14 +80,25 @@ class Node:
                 refused = 0
             else:
                 refused += 1
-        self._set_timer()
+        self._set_timer(loop)
 
-    def _set_timer(self) -> None:
-        self.close()
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the node woken when something is due; an earlier wake-up that is set already will do."""
         due = self.core.next_due()
-        if due is not None:
-            delay = max(0.0, due - self.core.clock.now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        self._cancel_timer()
+        self._due = due
+        self._timer = loop.call_later(max(0.0, due - self.core.clock.now()), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Namespace:
@@ -94,7 +115,7 @@ class Namespace:
             self._declare(queue, clock)
 
     def node(self, path: str) -> Node:
-        """Return the node at a path.
+        """Return the node at a path; paths are compared without regard to case.
 
         Raises:
             AmqpError: not-found.
@@ -104,12 +125,17 @@ class Namespace:
             raise AmqpError(NOT_FOUND, f"The messaging entity '{path}' could not be found: declare it up front.")
         return node
 
-    def stats(self) -> dict[str, dict[str, Any]]:
+    def stats(self) -> dict[str, dict[str, Value]]:
         """Count, queue by queue."""
         return {queue.name: _counts(node.core, dead.core) for queue, node, dead in self._queues}
 
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start to serve all entities."""
+        for node in self._nodes.values():
+            node.open(loop)
+
     def close(self) -> None:
-        """Stop all timers."""
+        """Serve no more."""
         for node in self._nodes.values():
             node.close()
 
@@ -119,7 +145,6 @@ class Namespace:
         dead_core = QueueCore(queue, clock)
         core = QueueCore(queue, clock, dead_letters=dead_core)
         node, dead = Node(queue.name, core), Node(queue.name + DEAD_LETTER_SUFFIX, dead_core)
-        core.changed, dead_core.changed = node.wake, dead.wake
         self._nodes[node.path.lower()], self._nodes[dead.path.lower()] = node, dead
         self._queues.append((queue, node, dead))
 
@@ -130,7 +155,7 @@ def path_of(address: object) -> str:
     return (urlsplit(text).path if "://" in text else text).strip("/")
 
 
-def _counts(core: QueueCore, dead: QueueCore) -> dict[str, Any]:
+def _counts(core: QueueCore, dead: QueueCore) -> dict[str, Value]:
     core.advance()
     return {
         "active": core.active,

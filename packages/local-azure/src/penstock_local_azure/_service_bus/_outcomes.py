@@ -1,9 +1,9 @@
 """Outcomes: how a delivery can end (OASIS AMQP 1.0, part 3, section 3.4)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ._decode import DecodeError
-from ._types import Described, ULong
+from ._types import Described, ULong, Value
 
 
 class Accepted(NamedTuple):
@@ -25,7 +25,7 @@ class Modified(NamedTuple):
 
     delivery_failed: bool = False
     undeliverable_here: bool = False
-    message_annotations: dict[Any, Any] | None = None
+    message_annotations: dict[Value, Value] | None = None
 
 
 Outcome = Accepted | Rejected | Released | Modified
@@ -41,14 +41,14 @@ def read_outcome(state: Described) -> Outcome:
         DecodeError: if it is none of the four.
     """
     kind = _BY_CODE.get(state.descriptor)
-    if kind is None or len(state.value) > len(kind._fields):
-        raise DecodeError(f"no outcome has the descriptor {state.descriptor!r}")
+    if kind is None or not isinstance(state.value, list) or len(state.value) > len(kind._fields):
+        raise DecodeError("a delivery state that is no outcome")
     return kind(*state.value)
 
 
 def write_outcome(outcome: Outcome) -> Described:
     """Turn an outcome into the delivery state that says it."""
-    fields: list[Any] = list(outcome)
+    fields: list[Value] = list(outcome)
     while fields and fields[-1] is None:
         fields.pop()
     return Described(_CODES[type(outcome)], fields)

@@ -4,12 +4,11 @@ On the wire each is a described list. The classes below are that list: fields in
 defaults what a missing or null field means. `_WIRE` adds each one's descriptor and its fields' wire types.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ._decode import DecodeError, decode
 from ._encode import described, encode, list_of
-from ._types import Described, Symbol, UByte, UInt, ULong, UShort
+from ._types import Described, Symbol, UByte, UInt, ULong, UShort, Value
 
 SENDER, RECEIVER = False, True
 """Values of `role`: which end of the link speaks."""
@@ -27,11 +26,11 @@ class Open(NamedTuple):
     channel_max: int = 0xFFFF
     idle_timeout: int | None = None
     """Milliseconds without a frame after which the speaker gives the connection up."""
-    outgoing_locales: Any = None
-    incoming_locales: Any = None
-    offered_capabilities: Any = None
-    desired_capabilities: Any = None
-    properties: dict[str, Any] | None = None
+    outgoing_locales: Value = None
+    incoming_locales: Value = None
+    offered_capabilities: Value = None
+    desired_capabilities: Value = None
+    properties: dict[str, Value] | None = None
 
 
 class Begin(NamedTuple):
@@ -42,9 +41,9 @@ class Begin(NamedTuple):
     incoming_window: int
     outgoing_window: int
     handle_max: int = 0xFFFF_FFFF
-    offered_capabilities: Any = None
-    desired_capabilities: Any = None
-    properties: dict[str, Any] | None = None
+    offered_capabilities: Value = None
+    desired_capabilities: Value = None
+    properties: dict[str, Value] | None = None
 
 
 class Attach(NamedTuple):
@@ -57,13 +56,13 @@ class Attach(NamedTuple):
     rcv_settle_mode: int = 0
     source: Described | None = None
     target: Described | None = None
-    unsettled: Any = None
+    unsettled: Value = None
     incomplete_unsettled: bool = False
     initial_delivery_count: int | None = None
     max_message_size: int | None = None
-    offered_capabilities: Any = None
-    desired_capabilities: Any = None
-    properties: dict[str, Any] | None = None
+    offered_capabilities: Value = None
+    desired_capabilities: Value = None
+    properties: dict[str, Value] | None = None
 
 
 class Flow(NamedTuple):
@@ -79,7 +78,7 @@ class Flow(NamedTuple):
     available: int | None = None
     drain: bool = False
     echo: bool = False
-    properties: dict[str, Any] | None = None
+    properties: dict[str, Value] | None = None
 
 
 class Transfer(NamedTuple):
@@ -132,7 +131,7 @@ class Close(NamedTuple):
 class SaslMechanisms(NamedTuple):
     """Names the ways to log in (part 5, section 5.3.3)."""
 
-    mechanisms: Any
+    mechanisms: Value
 
 
 class SaslInit(NamedTuple):
@@ -165,21 +164,21 @@ Performative = (
     | SaslOutcome
 )
 
-_ANY = None  # written as the value's own type says
+_ANY = None  # written and read as the type the value has itself
 
-_WIRE: dict[type[Performative], tuple[int, tuple[Callable[[Any], Any] | None, ...]]] = {
+_WIRE: dict[type[Performative], tuple[int, tuple[type | None, ...]]] = {
     Open: (0x10, (str, str, UInt, UShort, UInt, _ANY, _ANY, _ANY, _ANY, _ANY)),
     Begin: (0x11, (UShort, UInt, UInt, UInt, UInt, _ANY, _ANY, _ANY)),
     Attach: (
         0x12,
-        (str, UInt, bool, UByte, UByte, _ANY, _ANY, _ANY, bool, UInt, ULong, _ANY, _ANY, _ANY),
+        (str, UInt, bool, UByte, UByte, Described, Described, _ANY, bool, UInt, ULong, _ANY, _ANY, _ANY),
     ),
     Flow: (0x13, (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, bool, bool, _ANY)),
-    Transfer: (0x14, (UInt, UInt, bytes, UInt, bool, bool, UByte, _ANY, bool, bool, bool)),
-    Disposition: (0x15, (bool, UInt, UInt, bool, _ANY, bool)),
-    Detach: (0x16, (UInt, bool, _ANY)),
-    End: (0x17, (_ANY,)),
-    Close: (0x18, (_ANY,)),
+    Transfer: (0x14, (UInt, UInt, bytes, UInt, bool, bool, UByte, Described, bool, bool, bool)),
+    Disposition: (0x15, (bool, UInt, UInt, bool, Described, bool)),
+    Detach: (0x16, (UInt, bool, Described)),
+    End: (0x17, (Described,)),
+    Close: (0x18, (Described,)),
     SaslMechanisms: (0x40, (_ANY,)),
     SaslInit: (0x41, (Symbol, bytes, str)),
     SaslOutcome: (0x44, (UByte, bytes)),
@@ -187,6 +186,11 @@ _WIRE: dict[type[Performative], tuple[int, tuple[Callable[[Any], Any] | None, ..
 
 _BY_CODE = {code: kind for kind, (code, _) in _WIRE.items()}
 _DEFAULTS = {kind: [kind._field_defaults.get(name) for name in kind._fields] for kind in _WIRE}
+_NULLABLE = {(Begin, "remote_channel"), (Flow, "next_incoming_id")}
+_MANDATORY = {
+    kind: [name for name in kind._fields if name not in kind._field_defaults and (kind, name) not in _NULLABLE]
+    for kind in _WIRE
+}
 
 
 def encode_performative(performative: Performative) -> bytes:
@@ -197,17 +201,15 @@ def encode_performative(performative: Performative) -> bytes:
     count = len(performative)
     while count and performative[count - 1] == defaults[count - 1]:
         count -= 1
-    items = []
-    for value, convert in zip(performative[:count], types, strict=False):
-        items.append(encode(value if value is None or convert is None else convert(value)))
-    return described(code, list_of(items))
+    items = zip(performative[:count], types, strict=False)
+    return described(code, list_of([encode(_typed(value, wire_type)) for value, wire_type in items]))
 
 
 def decode_performative(body: bytes) -> tuple[Performative, bytes]:
     """Read a performative; return it with what follows in the frame: the payload of a transfer.
 
     Raises:
-        DecodeError: if the body is no performative of AMQP 1.0.
+        DecodeError: if the body is no performative of AMQP 1.0, or a field is missing or of another type.
     """
     value, end = decode(body)
     if not isinstance(value, Described) or not isinstance(value.value, list):
@@ -215,8 +217,28 @@ def decode_performative(body: bytes) -> tuple[Performative, bytes]:
     kind = _BY_CODE.get(value.descriptor)
     if kind is None:
         raise DecodeError(f"no performative has the descriptor {value.descriptor!r}")
-    given, defaults = value.value, _DEFAULTS[kind]
+    return _read(kind, value.value), body[end:]
+
+
+def _read(kind: type[Performative], given: list[Value]) -> Performative:
+    defaults, types = _DEFAULTS[kind], _WIRE[kind][1]
     if len(given) > len(defaults):
         raise DecodeError(f"{kind.__name__} has {len(defaults)} fields, not {len(given)}")
-    read = [default if item is None else item for item, default in zip(given, defaults, strict=False)]
-    return kind(*read, *defaults[len(read) :]), body[end:]
+    fields = list(defaults)
+    for place, item in enumerate(given):
+        if item is None:
+            continue
+        wire_type = types[place]
+        if wire_type is not None and type(item) is not wire_type:
+            raise DecodeError(f"{kind.__name__}.{kind._fields[place]} is no {wire_type.__name__}")
+        fields[place] = item
+    performative = kind._make(fields)
+    for name in _MANDATORY[kind]:
+        if getattr(performative, name) is None:
+            raise DecodeError(f"{kind.__name__} without {name}")
+    return performative
+
+
+def _typed(value: Value, wire_type: type | None) -> Value:
+    """Give a field its wire type; Python's plain numbers and names come without."""
+    return value if value is None or wire_type is None or isinstance(value, wire_type) else wire_type(value)

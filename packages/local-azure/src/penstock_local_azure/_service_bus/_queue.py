@@ -6,43 +6,18 @@ Every operation advances first, so that a lock is lost the moment it expires, wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappop, heappush, nsmallest
 from itertools import count
 from uuid import UUID, uuid4
 
 from ._clock import Clock
 from ._declarations import Queue
-from ._errors import MESSAGE_LOCK_LOST, MESSAGE_NOT_FOUND, AmqpError
+from ._entries import Entry, Lock
+from ._errors import MESSAGE_LOCK_LOST, MESSAGE_NOT_FOUND, NOT_ALLOWED, AmqpError
 from ._history import History
 from ._sections import Message
 
 MAX_DELIVERY_COUNT_EXCEEDED = "MaxDeliveryCountExceeded"
-
-
-@dataclass(slots=True)
-class Entry:
-    """A message in its place."""
-
-    sequence_number: int
-    message: Message
-    enqueued_at: int
-    """Milliseconds since the epoch."""
-    delivery_count: int = 0
-    """Deliveries that came to nothing."""
-    due: float | None = None
-    """The instant a scheduled message becomes active; None once it has."""
-    source: str | None = None
-    """The queue a dead letter was in before."""
-
-
-@dataclass(slots=True)
-class Lock:
-    """The exclusive right to settle a message, until it expires."""
-
-    token: UUID
-    entry: Entry
-    expires: float
 
 
 class QueueCore:
@@ -51,8 +26,8 @@ class QueueCore:
     Args:
         declaration: The queue's properties.
         clock: Where time comes from.
-        dead_letters: Where dead letters go; None makes this a dead-letter queue: no limit to deliveries, no
-            duplicate detection.
+        dead_letters: Where dead letters go; None makes this a dead-letter queue, which counts no failed deliveries
+            and detects no duplicates.
         new_token: Makes lock tokens.
     """
 
@@ -123,8 +98,14 @@ class QueueCore:
         if due > self.clock.now():
             self._schedule(entry, due)
         else:
-            self._activate(entry)
+            self.put(entry)
         return number
+
+    def put(self, entry: Entry) -> None:
+        """Put an entry in line, at the place its sequence number gives it."""
+        self._entries[entry.sequence_number] = entry
+        heappush(self._active, entry.sequence_number)
+        self.changed()
 
     def cancel(self, number: int) -> None:
         """Take a scheduled message out again.
@@ -150,7 +131,7 @@ class QueueCore:
         return entry
 
     def lock(self) -> Lock | None:
-        """Lock the first message for a receiver."""
+        """Lock the first message for a receiver; a new lock makes for a new `next_due`."""
         self.advance()
         entry = self._next()
         if entry is None:
@@ -159,7 +140,6 @@ class QueueCore:
         lock = Lock(self._new_token(), entry, expires)
         self._locks[lock.token] = lock
         heappush(self._timers, (expires, entry.sequence_number, lock.token))
-        self.changed()
         return lock
 
     def renew(self, token: UUID) -> float:
@@ -178,11 +158,17 @@ class QueueCore:
 
     def release(self, token: UUID) -> None:
         """Settle: the message goes back to its place and nothing is counted."""
-        self._activate(self._unlock(token))
+        self.put(self._unlock(token))
 
     def dead_letter(self, token: UUID, reason: str | None, description: str | None) -> None:
-        """Settle: the message moves to the dead-letter queue and says why."""
-        self._bury(self._unlock(token), reason, description)
+        """Settle: the message moves to the dead-letter queue and says why.
+
+        Raises:
+            AmqpError: message-lock-lost; not-allowed, if this is the dead-letter queue.
+        """
+        if self._dead_letters is None:
+            raise AmqpError(NOT_ALLOWED, "a message in a dead-letter queue cannot be dead-lettered")
+        self._bury(self._unlock(token), self._dead_letters, reason, description)
 
     # --- what time brings
 
@@ -198,7 +184,13 @@ class QueueCore:
 
     def next_due(self) -> float | None:
         """Return the instant at which `advance` may next have something to do."""
+        while self._timers and self._is_over(*self._timers[0][1:]):
+            heappop(self._timers)
         return self._timers[0][0] if self._timers else None
+
+    def _is_over(self, number: int, token: UUID | None) -> bool:
+        """Whether a timer has lost its cause: its lock is settled, its message cancelled."""
+        return number not in self._entries if token is None else token not in self._locks
 
     def _on_time(self, number: int) -> None:
         """Put a scheduled message in line, under a new number, as one that was enqueued just now."""
@@ -209,7 +201,7 @@ class QueueCore:
         entry.due = None
         entry.sequence_number = next(self._numbers)
         entry.enqueued_at = self.clock.timestamp()
-        self._activate(entry)
+        self.put(entry)
 
     def _on_expiry(self, token: UUID, now: float) -> None:
         lock = self._locks.get(token)
@@ -225,11 +217,6 @@ class QueueCore:
 
     def _next(self) -> Entry | None:
         return self._entries[heappop(self._active)] if self._active else None
-
-    def _activate(self, entry: Entry) -> None:
-        self._entries[entry.sequence_number] = entry
-        heappush(self._active, entry.sequence_number)
-        self.changed()
 
     def _schedule(self, entry: Entry, due: float) -> None:
         entry.due = due
@@ -255,18 +242,22 @@ class QueueCore:
         self.completed += 1
 
     def _return_failed(self, entry: Entry) -> None:
+        """Count a failed delivery, unless the message is a dead letter already; too many make it one."""
+        allowed = self.declaration.max_delivery_count
+        if self._dead_letters is None:
+            self.put(entry)
+            return
         entry.delivery_count += 1
-        if self._dead_letters is not None and entry.delivery_count >= self.declaration.max_delivery_count:
-            allowed = self.declaration.max_delivery_count
-            description = f"Message could not be consumed after {allowed} delivery attempts."
-            self._bury(entry, MAX_DELIVERY_COUNT_EXCEEDED, description)
-        else:
-            self._activate(entry)
+        if entry.delivery_count < allowed:
+            self.put(entry)
+            return
+        description = f"Message could not be consumed after {allowed} delivery attempts."
+        self._bury(entry, self._dead_letters, MAX_DELIVERY_COUNT_EXCEEDED, description)
 
-    def _bury(self, entry: Entry, reason: str | None, description: str | None) -> None:
-        """Move an entry, under its number, to where the dead letters are: in a dead-letter queue, that is here."""
+    def _bury(self, entry: Entry, dead_letters: "QueueCore", reason: str | None, description: str | None) -> None:
+        """Move an entry, under its number, to the dead-letter queue."""
         told = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
         entry.message = entry.message.with_application_properties({k: v for k, v in told.items() if v is not None})
-        entry.source = entry.source or self.declaration.name
+        entry.source = self.declaration.name
         del self._entries[entry.sequence_number]
-        (self._dead_letters or self)._activate(entry)
+        dead_letters.put(entry)

@@ -4,12 +4,12 @@ The request is a message whose application properties name the operation and who
 the request's message id as its correlation id (AMQP management, working draft 9, section 3).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ._decode import decode
+from ._decode import DecodeError, decode
 from ._encode import described, encode
-from ._sections import APPLICATION_PROPERTIES, PROPERTIES, VALUE, split_sections
-from ._types import Int
+from ._sections import APPLICATION_PROPERTIES, PROPERTIES, VALUE, read_fields, split_sections
+from ._types import Int, Value
 
 _REPLY_TO = 4
 _CORRELATION_ID = 5
@@ -18,10 +18,10 @@ _CORRELATION_ID = 5
 class Request(NamedTuple):
     """What is asked."""
 
-    message_id: Any = None
-    reply_to: str | None = None
-    properties: dict[str, Any] = {}  # noqa: RUF012 - a default that nobody writes to
-    body: Any = None
+    message_id: Value
+    reply_to: str | None
+    properties: dict[str, Value]
+    body: Value
 
     @property
     def operation(self) -> str:
@@ -34,7 +34,7 @@ class Reply(NamedTuple):
 
     status: int
     description: str
-    body: Any = None
+    body: Value = None
     condition: str | None = None
 
 
@@ -52,9 +52,20 @@ def read_request(payload: bytes) -> Request:
     Raises:
         DecodeError: if the payload is no message.
     """
-    found: dict[int, Any] = {section.code: decode(payload, section.value)[0] for section in split_sections(payload)}
-    fields = [*(found.get(PROPERTIES) or []), *[None] * (_REPLY_TO + 1)]
-    return Request(fields[0], fields[_REPLY_TO], found.get(APPLICATION_PROPERTIES) or {}, found.get(VALUE))
+    fields: list[Value] = []
+    properties: Value = {}
+    body: Value = None
+    for section in split_sections(payload):
+        if section.code == PROPERTIES:
+            fields = read_fields(payload, section.value)
+        elif section.code == APPLICATION_PROPERTIES:
+            properties, _ = decode(payload, section.value)
+        elif section.code == VALUE:
+            body, _ = decode(payload, section.value)
+    if not isinstance(properties, dict):
+        raise DecodeError("application properties that are no map")
+    message_id, *_, reply_to = [*fields, *[None] * (_REPLY_TO + 1)][: _REPLY_TO + 1]
+    return Request(message_id, reply_to, properties, body)
 
 
 def write_reply(request: Request, reply: Reply, dialect: Dialect) -> bytes:

@@ -7,11 +7,11 @@ passes through byte for byte.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ._decode import DecodeError, decode, skip
 from ._encode import described, encode, list_of, map_of
-from ._types import Symbol, UInt, ULong
+from ._types import Symbol, Timestamp, UInt, ULong, Value
 
 HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS = 0x70, 0x71, 0x72
 PROPERTIES, APPLICATION_PROPERTIES = 0x73, 0x74
@@ -32,10 +32,11 @@ class Section(NamedTuple):
     end: int
 
 
-class RawMap(NamedTuple):
-    """A map as its encoded keys and values, `count` of both together."""
+@dataclass(frozen=True, slots=True)
+class RawMap:
+    """A map as its encoded keys and values, `size` of both together."""
 
-    count: int = 0
+    size: int = 0
     body: bytes = b""
 
     @classmethod
@@ -51,13 +52,13 @@ class RawMap(NamedTuple):
                 return cls()
         raise DecodeError("a section that should hold a map does not")
 
-    def with_entries(self, entries: dict[Any, Any]) -> "RawMap":
+    def with_entries(self, entries: dict[Value, Value]) -> "RawMap":
         """Set entries; those of the same key go, all others stay as they are encoded."""
         kept = [self.body[start:end] for key, start, end in self._spans() if key not in entries]
         added = [encode(key) + encode(value) for key, value in entries.items()]
         return RawMap(2 * (len(kept) + len(added)), b"".join(kept + added))
 
-    def get(self, wanted: str) -> Any:
+    def get(self, wanted: str) -> Value:
         """Read the value of one key; None if it is not there."""
         for key, start, _ in self._spans():
             if key == wanted:
@@ -66,9 +67,9 @@ class RawMap(NamedTuple):
 
     def encoded(self, code: int) -> bytes:
         """Write the map as the section `code`; nothing if it is empty."""
-        return described(code, map_of(self.body, self.count)) if self.count else b""
+        return described(code, map_of(self.body, self.size)) if self.size else b""
 
-    def _spans(self) -> Iterator[tuple[Any, int, int]]:
+    def _spans(self) -> Iterator[tuple[Value, int, int]]:
         """Yield every key with where its entry starts and ends."""
         offset = 0
         while offset < len(self.body):
@@ -78,23 +79,26 @@ class RawMap(NamedTuple):
             offset = end
 
 
+_EMPTY = RawMap()
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message as the broker keeps it."""
 
     header: tuple[bytes, ...] = _NO_HEADER
     """The encoded header fields that are the sender's: durable, priority, ttl, first-acquirer."""
-    annotations: RawMap = RawMap()
+    annotations: RawMap = _EMPTY
     properties: bytes = b""
     """The whole section."""
-    application_properties: RawMap = RawMap()
+    application_properties: RawMap = _EMPTY
     body: bytes = b""
     """All body sections and the footer."""
     message_id: str | None = None
     scheduled_for: int | None = None
     """Milliseconds since the epoch before which the sender does not want it delivered."""
 
-    def encoded(self, annotations: dict[Any, Any], delivery_count: int) -> bytes:
+    def encoded(self, annotations: dict[Value, Value], delivery_count: int) -> bytes:
         """Write the message with the broker's marks."""
         header = list_of([*self.header, encode(UInt(delivery_count))])
         return b"".join(
@@ -107,7 +111,7 @@ class Message:
             )
         )
 
-    def with_application_properties(self, entries: dict[str, Any]) -> "Message":
+    def with_application_properties(self, entries: dict[str, Value]) -> "Message":
         """Return a copy with these application properties set."""
         return replace(self, application_properties=self.application_properties.with_entries(entries))
 
@@ -118,8 +122,9 @@ def read_message(payload: bytes) -> Message:
     Raises:
         DecodeError: if it is no sequence of message sections.
     """
-    header, properties, body = _NO_HEADER, b"", len(payload)
-    annotations = application_properties = RawMap()
+    header: tuple[bytes, ...] = _NO_HEADER
+    properties, body = b"", len(payload)
+    annotations = application_properties = _EMPTY
     message_id = None
     for section in split_sections(payload):
         match section.code:
@@ -141,7 +146,7 @@ def read_message(payload: bytes) -> Message:
         application_properties=application_properties,
         body=payload[body:],
         message_id=message_id,
-        scheduled_for=annotations.get(SCHEDULED_TIME),
+        scheduled_for=_scheduled_for(annotations),
     )
 
 
@@ -172,16 +177,34 @@ def split_sections(payload: bytes) -> Iterator[Section]:
         offset = end
 
 
+def read_fields(payload: bytes, offset: int) -> list[Value]:
+    """Read a section that is a list of fields.
+
+    Raises:
+        DecodeError: if it is anything else.
+    """
+    fields, _ = decode(payload, offset)
+    if not isinstance(fields, list):
+        raise DecodeError("a section that should hold a list does not")
+    return fields
+
+
 def _sender_fields(payload: bytes, offset: int) -> tuple[bytes, ...]:
     """Encode the header's first four fields again, missing ones as null."""
-    fields, _ = decode(payload, offset)
-    return tuple(encode(field) for field in [*fields, None, None, None, None][:4])
+    fields = [*read_fields(payload, offset), None, None, None, None]
+    return tuple(encode(field) for field in fields[:4])
 
 
 def _message_id(payload: bytes, offset: int) -> str | None:
     """Read the first field of the properties as text: Service Bus compares ids as such."""
-    fields, _ = decode(payload, offset)
+    fields = read_fields(payload, offset)
     return str(fields[0]) if fields and fields[0] is not None else None
+
+
+def _scheduled_for(annotations: RawMap) -> int | None:
+    """Read the time a sender wants its message enqueued; what is no timestamp is no wish."""
+    value = annotations.get(SCHEDULED_TIME)
+    return value if isinstance(value, Timestamp) else None
 
 
 def _binary(payload: bytes, section: Section) -> bytes:

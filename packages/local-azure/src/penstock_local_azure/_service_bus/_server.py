@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Self, cast
 
 from ._clock import Clock
 from ._connection import Connection
 from ._declarations import Queue
 from ._frames import EMPTY
 from ._namespace import Namespace
+from ._types import Value
 
 _KEY_NAME = "RootManageSharedAccessKey"
 _KEY = "local"
@@ -62,7 +63,7 @@ class ServiceBus:
         access = f"SharedAccessKeyName={_KEY_NAME};SharedAccessKey={_KEY}"
         return f"Endpoint={endpoint};{access};UseDevelopmentEmulator=true"
 
-    def stats(self) -> dict[str, dict[str, Any]]:
+    def stats(self) -> dict[str, dict[str, Value]]:
         """Return the namespace's own accounts, queue by queue.
 
         `active`, `locked`, `scheduled` and `dead_lettered` count what is there now; `enqueued` and `completed` all
@@ -72,6 +73,7 @@ class ServiceBus:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        self._namespace.open(loop)
         self._server = await loop.create_server(self._connect, self._host, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -105,14 +107,15 @@ class _Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; asyncio sets TCP_NODELAY on it by itself."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker what TCP gives
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the engine."""
         self._engine.receive(data)
-        if self._engine.idle_timeout is not None and self._heartbeat is None:
+        if self._engine.closed:
+            self._flush()
+        elif self._engine.idle_timeout is not None and self._heartbeat is None:
             self._beat()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it went, it is gone

@@ -1,23 +1,15 @@
 """A session: numbers transfers, keeps to the peer's window, and leads each frame to its link."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ._cbs import CBS_DIALECT, answer_cbs
-from ._errors import (
-    INVALID_FIELD,
-    NOT_ALLOWED,
-    NOT_FOUND,
-    NOT_IMPLEMENTED,
-    UNATTACHED_HANDLE,
-    AmqpError,
-)
+from ._attaching import make_link
+from ._errors import NOT_ALLOWED, UNATTACHED_HANDLE, AmqpError
 from ._frames import HEADER_SIZE
-from ._links import MAX_MESSAGE_SIZE, IncomingLink, OutgoingLink, QueueInlet, QueueOutlet, ReplyOutlet, RequestInlet
-from ._management import MANAGEMENT_DIALECT, answer_management
-from ._namespace import CBS, DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, path_of
+from ._incoming import MAX_MESSAGE_SIZE, IncomingLink
 from ._outcomes import read_outcome, write_outcome
+from ._outgoing import OutgoingLink, QueueOutlet, ReplyOutlet
 from ._performatives import (
     RECEIVER,
     SENDER,
@@ -25,26 +17,22 @@ from ._performatives import (
     Begin,
     Detach,
     Disposition,
-    End,
     Flow,
     Performative,
     Transfer,
     encode_performative,
 )
-from ._types import Described
+from ._types import Described, Value
 
 if TYPE_CHECKING:
     from ._connection import Connection
 
-_WINDOW = 65_536
+_WINDOW: Final = 65_536
 """Transfers the peer may send before it hears of us again."""
 
-_FIRST_ID = 0x4000_0000
-"""Where our delivery ids start: far from the peer's, because some clients match a disposition by id alone, whichever
+_FIRST_ID: Final = 0x4000_0000
+"""Where our ids start: far from the peer's, because some clients match a disposition by delivery id alone, whichever
 direction it is about."""
-
-_SERIAL = 0x1_0000_0000
-"""Ids are serial numbers of 32 bits: they wrap."""
 
 
 class Session:
@@ -59,46 +47,42 @@ class Session:
         self._next_incoming = begin.next_outgoing_id
         self._next_outgoing = _FIRST_ID
         self._next_delivery = _FIRST_ID
-        self._room = begin.incoming_window
+        self._peer_window = begin.incoming_window
         self._held_back: deque[bytes] = deque()
         self._since_flow = 0
         self.send(Begin(channel, _FIRST_ID, _WINDOW, _WINDOW))
 
-    # --- towards the peer
+    # --- what links ask of it
 
     @property
     def ready(self) -> bool:
         """Whether the peer's window has room."""
-        return self._room > 0 and not self._held_back
+        return self._peer_window > 0 and not self._held_back
 
-    def send(self, performative: Performative, payload: bytes = b"") -> None:
+    def send(self, performative: Performative) -> None:
         """Send one frame on this session's channel."""
-        self._connection.send(self._channel, encode_performative(performative) + payload)
+        self._connection.send(self._channel, encode_performative(performative))
 
-    def send_flow(self, **link: Any) -> None:
+    def send_flow(self, **link: Value) -> None:
         """Tell the session's state, and a link's."""
         self._since_flow = 0
         self.send(Flow(self._next_incoming, _WINDOW, self._next_outgoing, _WINDOW, **link))
 
-    def transfer(self, handle: int, payload: bytes, tag: bytes, *, settled: bool) -> int:
+    def transfer(self, handle: int, payload: bytes, tag: bytes, *, is_settled: bool) -> int:
         """Send a message in as many transfers as the peer's frame size asks for; return its delivery id."""
         delivery = self._next_delivery
-        self._next_delivery = (delivery + 1) % _SERIAL
-        whole = encode_performative(Transfer(handle, delivery, tag, 0, settled))
+        self._next_delivery += 1
         room = self._connection.max_frame_size - HEADER_SIZE
-        if len(whole) + len(payload) <= room:
-            self._transmit(whole + payload)
-            return delivery
-        first = encode_performative(Transfer(handle, delivery, tag, 0, settled, more=True))
-        start, end = 0, room - len(first)
-        self._transmit(first + payload[:end])
-        while end < len(payload):
-            start = end
-            part = encode_performative(Transfer(handle, more=True))
-            end = start + room - len(part)
-            if end >= len(payload):
-                part = encode_performative(Transfer(handle))
-            self._transmit(part + payload[start:end])
+        transfer = Transfer(handle, delivery, tag, 0, is_settled)
+        head = encode_performative(transfer)
+        while len(head) + len(payload) > room:
+            head = encode_performative(transfer._replace(more=True))
+            cut = room - len(head)
+            self._transmit(head + payload[:cut])
+            payload = payload[cut:]
+            transfer = Transfer(handle)  # what follows belongs to the same delivery and need not say so
+            head = encode_performative(transfer)
+        self._transmit(head + payload)
         return delivery
 
     def await_settlement(self, delivery: int, outlet: QueueOutlet, token: UUID) -> None:
@@ -106,21 +90,28 @@ class Session:
         self._unsettled[delivery] = (outlet, token)
 
     def reply_outlet(self, path: str, reply_to: str | None) -> ReplyOutlet | None:
-        """Find the link that carries a node's replies: the one named, else the latest."""
+        """Find the link that carries a node's replies: the one a request names, else the latest."""
         found = [link for link in self._links.values() if isinstance(link, ReplyOutlet) and link.path == path]
         named = [link for link in found if reply_to is not None and link.reply_to == reply_to]
-        return (named or found or [None])[-1]
+        return (named or found)[-1] if found else None
+
+    def close(self) -> None:
+        """Let go of all links; locks stay until they expire."""
+        for link in self._links.values():
+            _let_go(link)
+        self._links.clear()
+        self._unsettled.clear()
 
     def _transmit(self, body: bytes) -> None:
         """Send a transfer, or hold it back until the peer opens its window."""
-        if self._room > 0:
-            self._room -= 1
-            self._next_outgoing = (self._next_outgoing + 1) % _SERIAL
+        if self._peer_window > 0:
+            self._peer_window -= 1
+            self._next_outgoing += 1
             self._connection.send(self._channel, body)
         else:
             self._held_back.append(body)
 
-    # --- from the peer
+    # --- what the peer says
 
     def handle(self, performative: Performative, payload: bytes) -> None:
         """Act on a frame.
@@ -143,15 +134,8 @@ class Session:
             case _:
                 raise AmqpError(NOT_ALLOWED, f"{type(performative).__name__} inside a session")
 
-    def close(self) -> None:
-        """Let go of all links."""
-        for link in self._links.values():
-            link.close()
-        self._links.clear()
-        self._unsettled.clear()
-
     def _on_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        self._next_incoming = (self._next_incoming + 1) % _SERIAL
+        self._next_incoming += 1
         self._since_flow += 1
         link = self._link(transfer.handle)
         if not isinstance(link, IncomingLink):
@@ -161,73 +145,67 @@ class Session:
             self.send_flow()
 
     def _on_disposition(self, disposition: Disposition) -> None:
-        if disposition.role != RECEIVER:
+        if disposition.role != RECEIVER or disposition.state is None:
             return
         last = disposition.first if disposition.last is None else disposition.last
-        for delivery in range(disposition.first, min(last, self._next_delivery) + 1):
-            if delivery in self._unsettled and disposition.state is not None:
-                self._settle(delivery, disposition)
+        # The range is the peer's to choose: walk no further than our own ids go.
+        for delivery in range(max(disposition.first, _FIRST_ID), min(last + 1, self._next_delivery)):
+            if delivery in self._unsettled:
+                self._settle(delivery, disposition.state, is_told=disposition.settled)
 
-    def _settle(self, delivery: int, disposition: Disposition) -> None:
+    def _settle(self, delivery: int, state: Described, *, is_told: bool) -> None:
+        """Apply an outcome; unless the peer has settled already, answer with what was reached."""
+        outcome = read_outcome(state)
         outlet, token = self._unsettled.pop(delivery)
-        reached = outlet.settle(token, read_outcome(disposition.state or Described(0, [])))
-        if not disposition.settled:
+        reached = outlet.settle(token, outcome)
+        if not is_told:
             self.send(Disposition(SENDER, delivery, settled=True, state=write_outcome(reached)))
 
     def _on_flow(self, flow: Flow) -> None:
-        known = _FIRST_ID if flow.next_incoming_id is None else flow.next_incoming_id
-        self._room = known + flow.incoming_window - self._next_outgoing
-        while self._held_back and self._room > 0:
+        seen = _FIRST_ID if flow.next_incoming_id is None else flow.next_incoming_id
+        self._peer_window = seen + flow.incoming_window - self._next_outgoing
+        while self._held_back and self._peer_window > 0:
             self._transmit(self._held_back.popleft())
-        if flow.handle is not None and flow.handle not in self._refused:
-            self._link(flow.handle).on_flow(flow)
-            return
+        if flow.handle is None:
+            self._resume()
+            if flow.echo:
+                self.send_flow()
+        elif flow.handle not in self._refused:
+            link = self._link(flow.handle)
+            if isinstance(link, OutgoingLink):  # a sender's flow only tells what it has
+                link.on_flow(flow)
+
+    def _resume(self) -> None:
         for link in self._links.values():
             if isinstance(link, OutgoingLink):
                 link.resume()
-        if flow.echo:
-            self.send_flow()
 
     def _on_attach(self, attach: Attach) -> None:
         if attach.handle in self._links:
             raise AmqpError(NOT_ALLOWED, f"the handle {attach.handle} is in use")
         try:
-            link = self._make_link(attach)
+            link = make_link(self, attach, self._connection.namespace)
         except AmqpError as error:
             self._refuse(attach, error)
             return
         self._links[attach.handle] = link
-        is_incoming = isinstance(link, IncomingLink)
-        self.send(
-            attach._replace(
-                role=not attach.role,
-                unsettled=None,
-                initial_delivery_count=None if is_incoming else 0,
-                max_message_size=MAX_MESSAGE_SIZE,
-                desired_capabilities=None,
-                properties=None,
-            )
-        )
+        self.send(_answer(attach)._replace(max_message_size=MAX_MESSAGE_SIZE))
         if isinstance(link, IncomingLink):
             link.grant()
 
     def _refuse(self, attach: Attach, error: AmqpError) -> None:
-        """Attach without a terminus and detach at once: how a link is refused (part 2, section 2.6.3)."""
-        ours = attach._replace(role=not attach.role, unsettled=None, properties=None)
-        if attach.role == SENDER:
-            self.send(ours._replace(target=None))
-        else:
-            self.send(ours._replace(source=None, initial_delivery_count=0))
-        self.send(Detach(attach.handle, closed=True, error=error.composite()))
+        """Attach to nothing and detach at once: that is how a link is refused (part 2, section 2.6.3)."""
         self._refused.add(attach.handle)
+        self.send(_answer(attach)._replace(source=None, target=None))
+        self.send(Detach(attach.handle, closed=True, error=error.composite()))
 
     def _on_detach(self, detach: Detach) -> None:
-        if detach.handle in self._refused:
+        if detach.handle in self._refused:  # the answer to ours
             self._refused.remove(detach.handle)
             return
         link = self._link(detach.handle)
         del self._links[detach.handle]
-        link.close()
+        _let_go(link)
         self._unsettled = {number: held for number, held in self._unsettled.items() if held[0] is not link}
         self.send(Detach(detach.handle, closed=detach.closed))
 
@@ -237,48 +215,21 @@ class Session:
             raise AmqpError(UNATTACHED_HANDLE, f"no link is attached as {handle}")
         return link
 
-    def _make_link(self, attach: Attach) -> IncomingLink | OutgoingLink:
-        """Make the link an attach asks for, according to the address of its far end."""
-        path = _address(attach.target if attach.role == SENDER else attach.source)
-        if path == CBS or path.lower().endswith(MANAGEMENT_SUFFIX):
-            return self._make_request_link(attach, path)
-        node = self._connection.namespace.node(path)
-        if attach.role == RECEIVER:
-            _refuse_filters(attach.source)
-            return QueueOutlet(self, attach, node)
-        if path.lower().endswith(DEAD_LETTER_SUFFIX.lower()):
-            raise AmqpError(NOT_ALLOWED, f"messages cannot be sent to '{path}'")
-        return QueueInlet(self, attach, node)
 
-    def _make_request_link(self, attach: Attach, path: str) -> IncomingLink | OutgoingLink:
-        if attach.role == RECEIVER:
-            return ReplyOutlet(self, attach, path, _reply_to(attach.target))
-        if path == CBS:
-            return RequestInlet(self, attach, path, answer_cbs, CBS_DIALECT)
-        core = self._connection.namespace.node(path[: -len(MANAGEMENT_SUFFIX)]).core
-        return RequestInlet(self, attach, path, lambda request: answer_management(core, request), MANAGEMENT_DIALECT)
+def _answer(attach: Attach) -> Attach:
+    """Return our half of an attach: the same link seen from the other end."""
+    return Attach(
+        attach.name,
+        attach.handle,
+        not attach.role,
+        attach.snd_settle_mode,
+        attach.rcv_settle_mode,
+        attach.source,
+        attach.target,
+        initial_delivery_count=0 if attach.role == RECEIVER else None,
+    )
 
 
-_COORDINATOR = 0x30
-_FILTER = 7
-
-
-def _address(terminus: Described | None) -> str:
-    """Return the path a source or target names."""
-    if terminus is None or not isinstance(terminus.value, list) or not terminus.value or terminus.value[0] is None:
-        raise AmqpError(INVALID_FIELD, "a link without an address")
-    if terminus.descriptor == _COORDINATOR:
-        raise AmqpError(NOT_IMPLEMENTED, "the local Service Bus has no transactions")
-    return path_of(terminus.value[0])
-
-
-def _reply_to(target: Described | None) -> str | None:
-    return str(target.value[0]) if target is not None and target.value else None
-
-
-def _refuse_filters(source: Described | None) -> None:
-    """Refuse what would change which messages arrive: sessions, above all."""
-    filters = source.value[_FILTER] if source is not None and len(source.value) > _FILTER else None
-    if filters:
-        names = ", ".join(sorted(map(str, filters)))
-        raise AmqpError(NOT_IMPLEMENTED, f"the local Service Bus does not filter by {names} yet")
+def _let_go(link: IncomingLink | OutgoingLink) -> None:
+    if isinstance(link, OutgoingLink):
+        link.close()

@@ -5,7 +5,10 @@ A plain `int` is a long, a plain `str` a string, a plain `float` a double, `byte
 (OASIS AMQP 1.0, part 1, section 1.6), so that a value which is only passed on keeps its type.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+Value: TypeAlias = Any
+"""Anything AMQP can say."""
 
 
 class UByte(int):
@@ -50,15 +53,15 @@ class Symbol(str):
     __slots__ = ()
 
 
-class Array(list[Any]):
+class Array(list[Value]):
     """Values of one type, whose constructor is written only once."""
 
 
 class Described(NamedTuple):
     """A value with a descriptor that gives it meaning: the way AMQP builds its composite types."""
 
-    descriptor: Any
-    value: Any
+    descriptor: Value
+    value: Value
 
 
 class Opaque(NamedTuple):
