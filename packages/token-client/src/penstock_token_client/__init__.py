@@ -4,6 +4,8 @@ from ._errors import QuotaError, TokenCounterUnavailable, TokenLimitExceeded
 from ._limits import Limits
 from ._local_quota import LocalQuota
 from ._quota import CallStatus, Lock, Quota, Reservation
+from ._retry import with_token_limit_retry, with_token_limit_retry_decorator
+from ._token_client import TokenClient
 from ._unlimited import Unlimited
 
 __all__ = [
@@ -14,7 +16,10 @@ __all__ = [
     "Quota",
     "QuotaError",
     "Reservation",
+    "TokenClient",
     "TokenCounterUnavailable",
     "TokenLimitExceeded",
     "Unlimited",
+    "with_token_limit_retry",
+    "with_token_limit_retry_decorator",
 ]

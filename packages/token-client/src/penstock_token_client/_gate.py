@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ._limits import Limits
 
 
-class NeverFits(ValueError):  # noqa: N818 - a verdict on an order, which callers put into an error of their own
+class NeverFitsError(ValueError):
     """Raised when an order is larger than the whole pool."""
 
 
-class KeyReused(ValueError):  # noqa: N818 - a verdict on an order, which callers put into an error of their own
+class KeyReusedError(ValueError):
     """Raised when a key that names one order comes with another."""
 
 
@@ -58,15 +58,15 @@ class Gate:
         """Grant the order if it fits and nobody waits.
 
         Raises:
-            NeverFits: It is larger than the whole pool.
-            KeyReused: Its key names another order.
+            NeverFitsError: It is larger than the whole pool.
+            KeyReusedError: Its key names another order.
         """
         now = self.clock()
         if not self.ledger.can_ever_fit(order):
-            raise NeverFits
+            raise NeverFitsError
         held = None if order.key is None else self.ledger.find(order.app, order.key, now)
         if held is not None and held.order != order:
-            raise KeyReused
+            raise KeyReusedError
         return None if self.closed else self.queue.grant_now(order, now)
 
     def join(self, order: Order, ticket: str | None = None) -> Poll:

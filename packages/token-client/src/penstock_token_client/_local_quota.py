@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ._arguments import check_reserve, count_fault
 from ._errors import QuotaError, TokenLimitExceeded
-from ._gate import Gate, NeverFits
+from ._gate import Gate, NeverFitsError
 from ._ledger import Order
 from ._limits import Limits, Settling
 from ._quota import Lock
@@ -89,7 +89,7 @@ class LocalQuota:
         order = self._order(token_count, 0, 1)
         try:
             grant = self._gate.try_now(order)
-        except NeverFits:
+        except NeverFitsError:
             return Lock(allowed=False, error=self._too_large(order), code="exceeds_quota")
         if grant is None:
             return Lock(
@@ -135,7 +135,7 @@ class LocalQuota:
         asked = self._gate.clock()
         try:
             grant = self._gate.try_now(order) or await self._wait(order, deadline)
-        except NeverFits:
+        except NeverFitsError:
             raise TokenLimitExceeded(self._too_large(order), token_count=token_count, permanent=True) from None
         waited = self._gate.clock() - asked
         if grant is None and self._gate.closed:

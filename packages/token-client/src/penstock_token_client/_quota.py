@@ -21,8 +21,9 @@ class Lock:
         allowed: Whether the tokens are locked.
         request_id: What to report or release; None unless allowed.
         error: Why not, in words; None if allowed.
-        code: ``"ok"`` if allowed. Otherwise why not, for programs: ``"limited"``, ``"queue_full"``, ``"exceeds_quota"``,
-            ``"paused"`` or ``"retry"`` from the counter, ``"invalid"`` for a bad argument, ``"unavailable"`` for a fault.
+        code: ``"ok"`` if allowed. Otherwise why not, for programs: ``"limited"``, ``"queue_full"``,
+            ``"exceeds_quota"``, ``"paused"`` or ``"retry"`` from the counter, ``"invalid"`` for a bad argument,
+            ``"unavailable"`` for a fault.
         retry_after: Seconds after which asking again may help, if known.
         suggested_max_tokens: A lower ``max_tokens`` that is usually enough, if the counter has learned one.
     """

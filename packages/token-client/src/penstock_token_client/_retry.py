@@ -1,0 +1,97 @@
+"""Call again what was refused for want of quota, waiting as long as the quota says.
+
+The loop reads facts, not types: an error is worth another try if it carries ``environment`` and not ``permanent``, as
+all of Penstock's do, or an HTTP ``status_code`` of 429, as the errors of Azure's SDKs do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ._quota import Quota
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+
+
+async def with_token_limit_retry(
+    func: Callable[..., Awaitable[T]], token_client: Quota, /, *args: object, max_retries: int = 3, **kwargs: object
+) -> T:
+    """Await ``func(*args, **kwargs)``, and again when quota was missing.
+
+    Before each new try it waits as long as the error says (``retry_after``), otherwise as long as the pool's status
+    says (``reset_time_seconds``), otherwise 1, 2, 4 … seconds; never more than a minute, and up to a tenth longer so
+    that those who waited together do not return together.
+
+    Args:
+        func: What to call; its errors decide.
+        token_client: Whose status is asked.
+        *args: Passed on.
+        max_retries: How often to try again after the first time.
+        **kwargs: Passed on.
+
+    Returns:
+        What ``func`` returns.
+
+    Raises:
+        ValueError: ``max_retries`` is negative.
+        Exception: The last error of ``func``, or the first that trying again cannot help.
+    """
+    if max_retries < 0:
+        raise ValueError("max_retries must be at least 0")
+    for attempt in range(max_retries):
+        try:
+            return await func(*args, **kwargs)
+        except Exception as error:
+            if not _may_help(error):
+                raise
+            pause = await _pause(error, token_client, attempt)
+        await asyncio.sleep(pause)
+    return await func(*args, **kwargs)
+
+
+def with_token_limit_retry_decorator(
+    token_client: Quota, max_retries: int = 3
+) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    """Decorate a coroutine function so that each call goes through `with_token_limit_retry`."""
+
+    def decorate(func: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        @functools.wraps(func)
+        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            call = functools.partial(func, *args, **kwargs)
+            return await with_token_limit_retry(call, token_client, max_retries=max_retries)
+
+        return wrapper
+
+    return decorate
+
+
+def _may_help(error: Exception) -> bool:
+    """Tell whether trying again can help."""
+    if getattr(error, "permanent", False) is True:
+        return False
+    return (
+        getattr(error, "environment", False) is True
+        or getattr(error, "status_code", None) == HTTPStatus.TOO_MANY_REQUESTS
+    )
+
+
+async def _pause(error: Exception, token_client: Quota, attempt: int) -> float:
+    """Return how long to wait before the next try, in seconds."""
+    seconds = getattr(error, "retry_after", None)
+    if seconds is None:
+        status = await token_client.get_status()
+        seconds = None if status is None else status.get("reset_time_seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        seconds = _FIRST_PAUSE * 2**attempt
+    return min(seconds, _LONGEST_PAUSE) * (1 + random.random() / 10)  # noqa: S311 - jitter, not a secret
