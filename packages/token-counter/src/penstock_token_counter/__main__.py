@@ -1,0 +1,89 @@
+"""The command ``penstock-token-counter``: listen, say where, and stop in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+
+from ._counter import TokenCounter
+from ._options import Options, UsageError, read_options
+
+_USAGE = 2
+"""The exit status for what the user can put right."""
+
+
+def main() -> None:
+    """Run the command."""
+    try:
+        options = read_options(sys.argv[1:])
+        asyncio.run(_serve(options))
+    except UsageError as error:
+        sys.stderr.write(f"penstock-token-counter: {error}\n")
+        sys.exit(_USAGE)
+
+
+async def _serve(options: Options) -> None:
+    """Serve until a signal, or the end of standard input, says stop."""
+    counter = TokenCounter(options.pools, host=options.host, port=options.port, assume_idle=options.assume_idle)
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    try:
+        await counter.__aenter__()
+    except OSError as error:
+        raise UsageError(_cannot_listen(options, error)) from None
+    try:
+        _announce(counter.url, options)
+        if options.stop_with_stdin:
+            _stop_with_stdin(stop)
+        await stop.wait()
+    finally:
+        await counter.__aexit__(None, None, None)
+
+
+def _announce(url: str, options: Options) -> None:
+    """Say where it listens."""
+    if options.json:
+        line = json.dumps({"v": 1, "url": url, "pools": list(options.pools)})
+    else:
+        start = (
+            "" if options.assume_idle else "; nothing is granted for the first minute (--assume-idle grants at once)"
+        )
+        line = f"token counter for {', '.join(options.pools)} at {url}{start}"
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """Stop on Ctrl-C and on termination."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+def _stop_with_stdin(stop: asyncio.Event) -> None:
+    """Stop when standard input ends; a thread waits for it, because files and terminals cannot be polled."""
+    loop = asyncio.get_running_loop()
+
+    def wait_for_the_end() -> None:
+        while os.read(0, 4096):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+
+
+def _cannot_listen(options: Options, error: OSError) -> str:
+    """Say why the address is not to be had, and what to do."""
+    where = f"port {options.port} on {options.host}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use: stop what listens there, or give another --port (0 takes a free one)"
+    return f"cannot listen on {where} ({error.strerror or error}): give another --host or --port"
+
+
+if __name__ == "__main__":
+    main()

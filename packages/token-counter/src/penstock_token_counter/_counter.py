@@ -1,0 +1,84 @@
+"""The counter as a whole: its pools, the port it listens on, and its orderly end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from penstock_token_client.protocol import pool_path
+
+from ._desk import Desk
+from ._http import build_app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from penstock_token_client import Limits
+
+_LAST_ANSWERS = 5.0
+"""Seconds for answers under way when the counter stops."""
+
+
+class TokenCounter:
+    """Serves the quota of pools over HTTP, from ``async with`` until its end.
+
+    Args:
+        pools: The limits of each pool, by its name.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        assume_idle: Grant from the start. Otherwise each pool starts as if its whole window were used, because nobody
+            knows what was granted before, and grants nothing for one window.
+
+    Raises:
+        ValueError: There is no pool, or the name of one cannot be part of a path.
+        OSError: On entering, when the address is not to be had.
+    """
+
+    def __init__(
+        self, pools: Mapping[str, Limits], *, host: str = "127.0.0.1", port: int = 0, assume_idle: bool = False
+    ) -> None:
+        if not pools:
+            raise ValueError("pools must name at least one pool")
+        for pool in pools:
+            pool_path(pool)
+        self._pools = dict(pools)
+        self._host = host
+        self._port = port
+        self._assume_idle = assume_idle
+        self._desks: dict[str, Desk] = {}
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to give to clients."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._desks = {pool: Desk(pool, limits, assume_idle=self._assume_idle) for pool, limits in self._pools.items()}
+        # A handler is cancelled when its caller disconnects: that is how a vanished caller loses its turn.
+        runner = web.AppRunner(
+            build_app(self._desks), handler_cancellation=True, access_log=None, shutdown_timeout=_LAST_ANSWERS
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        self._runner = runner
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Grant nothing more, tell those who wait to ask again, and close the port."""
+        for desk in self._desks.values():
+            desk.gate.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None

@@ -1,0 +1,138 @@
+"""What one pool says to the messages of the wire: orders for its gate, and answers from it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order
+from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError, grant_id, wire_id
+
+if TYPE_CHECKING:
+    from penstock_token_client.accounting import Grant, Limits, Poll
+    from penstock_token_client.protocol import LockRequest, ReleaseRequest, ReportRequest
+
+_RETRY_AFTER = 1.0
+"""Seconds until a counter that stops is likely to be back."""
+
+
+class UnknownIdError(LookupError):
+    """Raised for an id that no counter can have given."""
+
+
+class Desk:
+    """Serves one pool.
+
+    Args:
+        pool: Its name.
+        limits: Its limits.
+        assume_idle: Grant from the start, as if nothing had been sent in the last minute.
+    """
+
+    def __init__(self, pool: str, limits: Limits, *, assume_idle: bool) -> None:
+        self.pool = pool
+        self.gate = Gate(limits, assume_full=not assume_idle)
+        self._limits = limits
+        self._refused = 0
+
+    async def lock(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+        """Grant quota, now or within the seconds that the caller waits.
+
+        Cancelled, it keeps the caller's place for a moment, because callers behind a proxy come back.
+
+        Returns:
+            The answer, and the grant that is `undeliverable` if the answer does not reach the caller.
+
+        Raises:
+            ProtocolError: The idempotency key names another request.
+        """
+        tokens = self._limits.charge(message.token_count, message.max_tokens)
+        order = Order(app=message.app_id, tokens=tokens, requests=message.requests, key=message.idempotency_key)
+        try:
+            grant = self.gate.try_now(order)
+        except NeverFitsError:
+            self._refused += 1
+            return self._never(order), None
+        except KeyReusedError:
+            raise ProtocolError("idempotency_key", "idempotency_key names another request already") from None
+        if grant is not None:
+            return self._granted(grant), grant
+        if message.wait_seconds > 0 and not self.gate.closed:
+            return await self._wait(order, message)
+        return self._not_yet(order, None), None
+
+    def undeliverable(self, grant: Grant) -> None:
+        """Take back a grant whose answer could not be written, and forget its key."""
+        self.gate.give_back(grant)
+
+    def report(self, message: ReportRequest) -> EndAnswer:
+        """Settle what a request used."""
+        final = message.status in ("ok", "truncated")
+        used = message.prompt_tokens + message.completion_tokens
+        return EndAnswer(success=True, known=self.gate.settle(_ours(message.request_id), used, final=final))
+
+    def release(self, message: ReleaseRequest) -> EndAnswer:
+        """Take back a grant, or a wish, whose request was never sent."""
+        if message.request_id is not None:
+            known = self.gate.release(_ours(message.request_id))
+        else:
+            known = self.gate.withdraw(message.app_id, message.idempotency_key or "")
+        return EndAnswer(success=True, known=known)
+
+    def status(self) -> dict[str, Any]:
+        """Say how the pool stands."""
+        return {"pool": self.pool, **self.gate.status(), "refused": self._refused}
+
+    async def _wait(self, order: Order, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+        """Stand in line for one poll."""
+        poll = self.gate.join(order, message.ticket)
+        try:
+            grant = await self.gate.wait(poll, message.wait_seconds)
+        except asyncio.CancelledError:
+            self.gate.step_out(poll)
+            raise
+        if grant is not None:
+            return self._granted(grant), grant
+        ended = poll.future.done()  # the gate closed, or a later poll took this place
+        self.gate.step_out(poll)
+        return self._not_yet(order, poll, ended=ended), None
+
+    def _granted(self, grant: Grant) -> LockAnswer:
+        """Say yes."""
+        expires_at = time.time() + grant.expires - self.gate.clock()
+        return LockAnswer(allowed=True, request_id=wire_id(grant.id), expires_at=round(expires_at, 3))
+
+    def _not_yet(self, order: Order, poll: Poll | None, *, ended: bool = False) -> LockAnswer:
+        """Say no for now."""
+        if self.gate.closed or ended:
+            code, message, retry_after = "retry", "ask again", _RETRY_AFTER
+        else:
+            now = self.gate.clock()
+            code, message, retry_after = "limited", "the quota is used up", self.gate.ledger.earliest(order, now) - now
+        return LockAnswer(
+            allowed=False,
+            code=code,
+            message=message,
+            retry_after=retry_after if retry_after < math.inf else None,
+            ticket=None if poll is None else poll.waiter.ticket,
+            position=None if poll is None else self.gate.queue.position(poll.waiter),
+        )
+
+    def _never(self, order: Order) -> LockAnswer:
+        """Say no for good."""
+        limits = self._limits
+        message = (
+            f"{order.tokens} tokens and {order.requests} requests, headroom included, can never fit into "
+            f"{limits.tpm} tokens and {limits.rpm} requests per minute"
+        )
+        return LockAnswer(allowed=False, code="exceeds_quota", message=message)
+
+
+def _ours(request_id: str) -> str:
+    """Return the grant that an id names."""
+    grant = grant_id(request_id)
+    if grant is None:
+        raise UnknownIdError("request_id is none that a token counter gives")
+    return grant

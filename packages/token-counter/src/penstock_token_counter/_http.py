@@ -1,0 +1,170 @@
+"""The counter's paths: JSON in, JSON out, and a refusal that says which field is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from penstock_token_client.protocol import (
+    DEFAULT_POOL,
+    VERSION,
+    LockRequest,
+    ProtocolError,
+    ReleaseRequest,
+    ReportRequest,
+    pool_path,
+)
+
+from ._desk import UnknownIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ._desk import Desk
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LARGEST_BODY = 64 * 1024
+"""Bytes; the longest message of the wire is far below."""
+
+_ALIASES = {"embedding": "/embedding"}
+"""Paths that services written against earlier counters use."""
+
+
+def build_app(desks: Mapping[str, Desk]) -> web.Application:
+    """Serve each pool below its own path, and `DEFAULT_POOL` also without one."""
+    app = web.Application(client_max_size=_LARGEST_BODY)
+    for pool, desk in desks.items():
+        for path in {f"/pools/{pool}", pool_path(pool), _ALIASES.get(pool, pool_path(pool))}:
+            _add_pool(app, path, desk, desks)
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz(desks))
+    app.router.add_route("*", "/{path:.*}", _not_found(desks))
+    return app
+
+
+def _add_pool(app: web.Application, path: str, desk: Desk, desks: Mapping[str, Desk]) -> None:
+    """Add the four calls of one pool."""
+    app.router.add_post(f"{path}/lock", _refusing(_lock(desk)))
+    app.router.add_post(f"{path}/report", _refusing(_report(desk)))
+    app.router.add_post(f"{path}/release", _refusing(_release(desk)))
+    app.router.add_get(f"{path}/status", _status(desk, desks))
+
+
+def _lock(desk: Desk) -> Handler:
+    """Serve ``POST /lock``."""
+
+    async def lock(request: web.Request) -> web.StreamResponse:
+        answer, grant = await desk.lock(LockRequest.parse(await _body(request)))
+        response = _json(answer.to_json())
+        if grant is not None:
+            try:
+                await response.prepare(request)
+                await response.write_eof()
+            except (ConnectionError, asyncio.CancelledError):
+                desk.undeliverable(grant)
+                raise
+        return response
+
+    return lock
+
+
+def _report(desk: Desk) -> Handler:
+    """Serve ``POST /report``."""
+
+    async def report(request: web.Request) -> web.StreamResponse:
+        return _json(desk.report(ReportRequest.parse(await _body(request))).to_json())
+
+    return report
+
+
+def _release(desk: Desk) -> Handler:
+    """Serve ``POST /release``."""
+
+    async def release(request: web.Request) -> web.StreamResponse:
+        return _json(desk.release(ReleaseRequest.parse(await _body(request))).to_json())
+
+    return release
+
+
+def _status(desk: Desk, desks: Mapping[str, Desk]) -> Handler:
+    """Serve ``GET /status``, of another pool if the query names one."""
+
+    async def status(request: web.Request) -> web.StreamResponse:
+        pool = request.query.get("pool", desk.pool)
+        if pool not in desks:
+            return _refusal(HTTPStatus.NOT_FOUND, _unknown_pool(pool, desks))
+        return _json({"v": VERSION, **desks[pool].status()})
+
+    return status
+
+
+async def _healthz(_: web.Request) -> web.StreamResponse:
+    """Say that the process is alive."""
+    return _json({"v": VERSION, "alive": True})
+
+
+def _readyz(desks: Mapping[str, Desk]) -> Handler:
+    """Serve ``GET /readyz``: whether locks are answered."""
+
+    async def readyz(_: web.Request) -> web.StreamResponse:
+        ready = not any(desk.gate.closed for desk in desks.values())
+        return _json({"v": VERSION, "ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return readyz
+
+
+def _not_found(desks: Mapping[str, Desk]) -> Handler:
+    """Answer for every path and method that is not served."""
+
+    async def not_found(request: web.Request) -> web.StreamResponse:
+        parts = request.path.strip("/").split("/")
+        pool = parts[1] if parts[0] == "pools" and len(parts) > 1 else DEFAULT_POOL
+        if parts[-1] in ("lock", "report", "release", "status") and pool not in desks:
+            return _refusal(HTTPStatus.NOT_FOUND, _unknown_pool(pool, desks))
+        return _refusal(HTTPStatus.NOT_FOUND, f"there is no {request.method} {request.path}"[:200])
+
+    return not_found
+
+
+def _refusing(handler: Handler) -> Handler:
+    """Turn what a message does wrong into the answer that says so."""
+
+    async def refusing(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ProtocolError as error:
+            return _refusal(HTTPStatus.BAD_REQUEST, str(error), field=error.field)
+        except UnknownIdError as error:
+            return _refusal(HTTPStatus.NOT_FOUND, str(error), field="request_id")
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {_LARGEST_BODY} bytes")
+
+    return refusing
+
+
+async def _body(request: web.Request) -> object:
+    """Return the decoded body."""
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise ProtocolError("body", "the body must be JSON") from None
+
+
+def _json(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> web.Response:
+    """Return a response with a JSON body."""
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
+
+
+def _refusal(status: int, message: str, **facts: str) -> web.Response:
+    """Return a response that says what is wrong."""
+    return _json({"v": VERSION, "message": message, **facts}, status)
+
+
+def _unknown_pool(pool: str, desks: Mapping[str, Desk]) -> str:
+    """Say which pools there are."""
+    return f"there is no pool {pool[:64]!r} here, only {', '.join(desks)}"
