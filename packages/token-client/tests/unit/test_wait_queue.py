@@ -1,0 +1,185 @@
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Waiter, WaitQueue
+
+SIXTEENTH = 1 / 16
+LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+HOLD = 0.25
+TTL = 5.0
+
+
+def queue() -> WaitQueue:
+    return WaitQueue(Ledger(LIMITS, instance="test", now=0.0), instance="test", hold=HOLD, ticket_ttl=TTL)
+
+
+def order(tokens: int, *, app: str = "app", key: str | None = None) -> Order:
+    return Order(app=app, tokens=tokens, key=key)
+
+
+def granted(line: WaitQueue, now: float) -> list[Waiter]:
+    return [waiter for waiter, _ in line.grants(now)]
+
+
+def test_nobody_passes_the_head_even_if_it_would_fit() -> None:
+    line = queue()
+    line.grant_now(order(800), 0.0)
+    large, small = line.join(order(500), 1.0), line.join(order(10), 1.0)
+
+    assert line.grant_now(order(10), 1.0) is None
+    assert granted(line, 1.0) == []
+    assert line.wake_at(1.0) == 8.25
+    assert granted(line, 8.25) == [large, small]
+
+
+def test_a_ticket_keeps_the_place_between_two_polls() -> None:
+    line = queue()
+    line.grant_now(order(1000), 0.0)
+    first, second = line.join(order(600), 1.0), line.join(order(600), 1.0)
+    line.step_out(first, 2.0)
+
+    assert line.join(order(600), 3.0, first.ticket) is first
+    assert line.position(second) == 1
+    assert granted(line, 8.25) == [first]
+
+
+def test_a_key_keeps_the_place_when_the_answer_with_the_ticket_was_lost() -> None:
+    line = queue()
+    line.grant_now(order(1000), 0.0)
+    first = line.join(order(600, key="k"), 1.0)
+    line.step_out(first, 2.0)
+
+    assert line.join(order(600, key="k"), 3.0) is first
+
+
+def test_a_ticket_is_good_for_what_it_was_given_for_only() -> None:
+    line = queue()
+    line.grant_now(order(1000), 0.0)
+    first = line.join(order(600), 1.0)
+    line.step_out(first, 2.0)
+
+    assert line.join(order(601), 3.0, first.ticket) is not first
+    assert line.join(order(600, app="another"), 3.0, first.ticket) is not first
+
+
+def test_the_line_is_held_for_a_head_that_just_stepped_out_and_then_passes_it() -> None:
+    line = queue()
+    line.grant_now(order(1000), 0.0)
+    first, second = line.join(order(600), 1.0), line.join(order(600), 1.0)
+    line.step_out(first, 8.25)
+
+    assert granted(line, 8.25) == []
+    assert line.wake_at(8.25) == 8.25 + HOLD
+    assert granted(line, 8.25 + HOLD) == [second]
+
+
+def test_a_vanished_caller_is_forgotten() -> None:
+    line = queue()
+    line.grant_now(order(1000), 0.0)
+    first = line.join(order(600), 1.0)
+    line.step_out(first, 1.0)
+
+    assert len(line) == 0
+    assert line.wake_at(1.0 + TTL) is None
+    assert line.join(order(600), 1.0 + TTL, first.ticket) is not first
+
+
+def test_a_caller_whose_charge_stands_passes_the_line() -> None:
+    line = queue()
+    first = line.grant_now(order(900, key="k"), 0.0)
+    line.join(order(600), 1.0)
+    again = line.grant_now(order(900, key="k"), 1.0)
+
+    assert isinstance(first, Grant)
+    assert isinstance(again, Grant)
+    assert again.id == first.id
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """First come first served (but for the absent), and liveness (I6)."""
+
+    @initialize()
+    def start(self) -> None:
+        self.line = queue()
+        self.now = 0.0
+        self.model: list[Waiter] = []
+        self.absent: dict[Waiter, float] = {}
+
+    @rule(sixteenths=st.integers(1, 30))
+    def time_passes(self, sixteenths: int) -> None:
+        self.now += sixteenths * SIXTEENTH
+
+    @rule(tokens=st.integers(1, 1000))
+    def arrive(self, tokens: int) -> None:
+        self.model.append(self.line.join(order(tokens), self.now))
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def step_out(self, data: st.DataObject) -> None:
+        waiter = data.draw(st.sampled_from(self.model))
+        if waiter not in self.absent:
+            self.line.step_out(waiter, self.now)
+            self.absent[waiter] = self.now
+
+    @precondition(lambda self: self.absent)
+    @rule(data=st.data())
+    def come_back(self, data: st.DataObject) -> None:
+        waiter = data.draw(st.sampled_from(sorted(self.absent, key=self.model.index)))
+        place = self.line.join(waiter.order, self.now, waiter.ticket)
+        since = self.absent.pop(waiter)
+        assert (place is waiter) == (self.now < since + TTL)
+        if place is not waiter:
+            self.model.remove(waiter)
+            self.model.append(place)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        waiter = data.draw(st.sampled_from(self.model))
+        self.line.leave(waiter)
+        self.model.remove(waiter)
+        self.absent.pop(waiter, None)
+
+    @rule()
+    def pump(self) -> None:
+        self.take(list(self.line.grants(self.now)))
+
+    @rule()
+    def wait_for_the_head(self) -> None:
+        self.pump()
+        wake_at = self.line.wake_at(self.now)
+        head = self.head()
+        assert (wake_at is None) == (head is None)
+        if wake_at is None or head is None:
+            return
+        assert wake_at > self.now
+        self.now = wake_at
+        grants = list(self.line.grants(self.now))
+        if head not in self.absent:
+            assert grants
+            assert grants[0][0] is head
+        self.take(grants)
+
+    @invariant()
+    def those_who_are_there_are_counted(self) -> None:
+        assert len(self.line) == len(self.model) - len(self.absent)
+
+    def take(self, grants: list[tuple[Waiter, Grant]]) -> None:
+        for waiter, grant in grants:
+            assert waiter is self.head()
+            assert grant.order is waiter.order
+            self.model.remove(waiter)
+        head = self.head()
+        if head is not None and head not in self.absent:
+            assert self.line.wake_at(self.now) != self.now
+
+    def head(self) -> Waiter | None:
+        for waiter in self.model:
+            if waiter not in self.absent or self.now < self.absent[waiter] + HOLD:
+                return waiter
+        return None
+
+
+TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
