@@ -69,7 +69,7 @@ class Call:
         return Query(
             prefix=self.query.get("prefix", ""),
             delimiter=self.query.get("delimiter", ""),
-            marker=self.query.get("marker", ""),
+            marker=unquote(self.query.get("marker", "")),  # as the page before wrote it
             limit=min(self._limit(), MAX_RESULTS),
         )
 

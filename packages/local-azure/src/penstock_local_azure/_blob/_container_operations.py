@@ -22,7 +22,7 @@ async def create_container(store: Store, call: Call) -> web.StreamResponse:
 
 
 async def get_container(store: Store, call: Call) -> web.StreamResponse:
-    """Get Container Properties, and Get Container Metadata, which tells a part of them."""
+    """Get Container Properties."""
     return web.Response(headers=_headers.of_container(store.container(call.container)))
 
 

@@ -6,6 +6,7 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from ._conditions import Conditions
@@ -127,7 +128,13 @@ def of_container(container: Container) -> dict[str, str]:
 
 def http_date(moment: float) -> str:
     """Seconds since the epoch as HTTP writes them, in whole seconds."""
-    return formatdate(int(moment), usegmt=True)
+    return _http_date(int(moment))
+
+
+@lru_cache(maxsize=1024)
+def _http_date(second: int) -> str:
+    """Kept, because the blobs of a listing share their seconds."""
+    return formatdate(second, usegmt=True)
 
 
 def _etags(value: str) -> tuple[str, ...]:

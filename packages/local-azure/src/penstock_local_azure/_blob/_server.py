@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
@@ -41,8 +42,8 @@ _KEY_BYTES: Final = 64
 class Blob:
     """A stand-in for one Blob Storage account, in memory, on a socket of its own.
 
-    An async context manager: it listens from ``async with`` on, and when the block ends the port is free and the data
-    gone. What it serves, and how near it is to the service, is written in FIDELITY.md.
+    An async context manager: it listens from ``async with`` on, and when the block ends the port is free; only
+    :meth:`stats` still answers. What it serves, and how near it is to the service, is written in FIDELITY.md.
 
     Args:
         host: Address to listen on.
@@ -53,6 +54,7 @@ class Blob:
         clock: Seconds since the epoch, for Last-Modified and ETags.
 
     Raises:
+        ValueError: For an ``account_key`` that is not base64, or a name in ``containers`` that Azure would not take.
         OSError: From ``async with``, when the port is taken.
 
     Example:
@@ -73,12 +75,10 @@ class Blob:
         self._host = host
         self._port = port
         self._account = account
-        self._key = account_key or b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
-        self._store = Store(clock)
+        self._key = _checked(account_key) if account_key else b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+        self._store = _filled(Store(clock), containers)
         self._requests: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
-        for name in containers:
-            self._store.create_container(name)
 
     async def __aenter__(self) -> Self:
         app = web.Application()
@@ -134,6 +134,7 @@ class Blob:
         try:
             return await self._serve(Call.of(request, self._account))
         except Refusal as refusal:
+            await request.release()  # of a body unread: some clients hear nothing before they have said it all
             return _answers.refused(request, refusal)
 
     async def _serve(self, call: Call) -> web.StreamResponse:
@@ -144,3 +145,22 @@ class Blob:
             raise Refusal("NotImplemented", call.operation)
         check_features(call.operation, call.query, call.request.headers)
         return await _HANDLERS[call.operation](self._store, call)
+
+
+def _checked(account_key: str) -> str:
+    """The key given, if it can be one."""
+    try:
+        b64decode(account_key, validate=True)
+    except Base64Error:
+        raise ValueError("account_key must be base64, as Azure's account keys are") from None
+    return account_key
+
+
+def _filled(store: Store, containers: Iterable[str]) -> Store:
+    """The store with its first containers."""
+    for name in containers:
+        try:
+            store.create_container(name)
+        except Refusal as refusal:
+            raise ValueError(f"containers: cannot create {name!r}: {refusal.message}") from refusal
+    return store

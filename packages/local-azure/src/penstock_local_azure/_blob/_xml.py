@@ -68,11 +68,12 @@ def parse_block_list(body: bytes) -> list[BlockChoice]:
 
 
 def _enumeration(attributes: str, query: Query, page: Page, inner: str) -> str:
-    asked = {"Prefix": query.prefix, "Marker": query.marker, "Delimiter": query.delimiter}
+    """A page of any listing. Markers, which clients only hand back, are percent-encoded: they may be any name."""
+    asked = {"Prefix": query.prefix, "Marker": quote(query.marker), "Delimiter": query.delimiter}
     echo = "".join(f"<{tag}>{_text(value)}</{tag}>" for tag, value in asked.items() if value)
     return (
         f"{_HEAD}<EnumerationResults {attributes}>{echo}<MaxResults>{query.limit}</MaxResults>"
-        f"{inner}<NextMarker>{_text(page.next_marker)}</NextMarker></EnumerationResults>"
+        f"{inner}<NextMarker>{quote(page.next_marker)}</NextMarker></EnumerationResults>"
     )
 
 
@@ -113,5 +114,5 @@ def _name(name: str) -> str:
 
 
 def _text(value: str) -> str:
-    # A bare carriage return would reach the reader as a line feed.
-    return escape(value).replace("\r", "&#13;")
+    """A value as text. A bare carriage return would reach the reader as a line feed, an unfit character not at all."""
+    return _UNFIT.sub("\ufffd", escape(value)).replace("\r", "&#13;")

@@ -1,0 +1,215 @@
+"""The Blob stand-in as a server: its accounts, its life, what it refuses, and bodies that are large or break off."""
+
+import asyncio
+import json
+import socket
+import time
+import tracemalloc
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from penstock_local_azure._blob import Blob
+from penstock_local_azure._blob._content import Content
+from penstock_local_azure._blob._records import Description
+from penstock_local_azure._blob._shared_key import Signed, sign, string_to_sign
+
+MIB = 1024**2
+
+
+@pytest.fixture
+async def blob() -> AsyncIterator[Blob]:
+    async with Blob(containers=["logs"]) as server:
+        yield server
+
+
+@pytest.fixture
+async def service(blob: Blob) -> AsyncIterator[BlobServiceClient]:
+    async with BlobServiceClient(blob.account_url, blob.account_key) as client:
+        yield client
+
+
+@pytest.fixture
+def logs(service: BlobServiceClient) -> ContainerClient:
+    return service.get_container_client("logs")
+
+
+class TestAccounts:
+    async def test_count_what_is_there_and_what_was_asked(self, blob: Blob, logs: ContainerClient) -> None:
+        await logs.upload_blob("a", b"12345")
+        await logs.upload_blob("b", b"678")
+        await logs.delete_blob("a")
+        await logs.get_blob_client("b").stage_block("000", b"not committed")
+        assert blob.stats() == {
+            "containers": 1,
+            "blobs": 1,
+            "bytes": 3,
+            "requests": {"Delete Blob": 1, "Put Blob": 2, "Put Block": 1},
+        }
+        assert json.loads(json.dumps(blob.stats())) == blob.stats()
+
+    async def test_show_refused_requests_too(self, blob: Blob, logs: ContainerClient) -> None:
+        with pytest.raises(HttpResponseError):
+            await logs.get_blob_client("a").create_snapshot()
+        assert blob.stats()["requests"] == {"Snapshot Blob": 1}
+
+
+class TestLife:
+    async def test_ends_with_its_block(self) -> None:
+        async with Blob() as blob:
+            port = _port(blob)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", port))
+
+    async def test_ends_quickly_with_a_client_connected(self) -> None:
+        async with (
+            Blob(containers=["logs"]) as blob,
+            BlobServiceClient.from_connection_string(blob.connection_string) as service,
+        ):
+            await service.get_container_client("logs").upload_blob("a", b"data")
+            started = time.monotonic()
+            await blob.__aexit__(None, None, None)
+            assert time.monotonic() - started < 2
+
+    async def test_does_not_begin_on_a_port_in_use(self, blob: Blob) -> None:
+        port = _port(blob)
+        with pytest.raises(OSError, match="address already in use"):
+            async with Blob(port=port):
+                pytest.fail("two servers on one port")
+
+    async def test_draws_another_key_each_time(self, blob: Blob) -> None:
+        assert blob.account_key != Blob().account_key
+
+    async def test_takes_account_key_and_clock(self) -> None:
+        key = b64encode(b"given").decode()
+        async with (
+            Blob(account="mine", account_key=key, containers=["logs"], clock=lambda: 86_400.5) as blob,
+            BlobServiceClient.from_connection_string(blob.connection_string) as service,
+        ):
+            assert (service.account_name, blob.account_key) == ("mine", key)
+            properties = await service.get_container_client("logs").get_container_properties()
+        assert properties.last_modified.timestamp() == 86_400
+
+    def test_does_not_begin_with_what_cannot_be(self) -> None:
+        with pytest.raises(ValueError, match="account_key"):
+            Blob(account_key="not base64")
+        with pytest.raises(ValueError, match="containers: cannot create 'Logs'"):
+            Blob(containers=["Logs"])
+
+
+class TestRefusals:
+    async def test_name_the_operation(self, service: BlobServiceClient, logs: ContainerClient) -> None:
+        await logs.upload_blob("a", b"data")
+        target = logs.get_blob_client("a")
+        refused: dict[str, Callable[[], Awaitable[object]]] = {
+            "Snapshot Blob": target.create_snapshot,
+            "Lease Blob": target.acquire_lease,
+            "Set Blob Metadata": lambda: target.set_blob_metadata({"a": "b"}),
+            "Put Blob (AppendBlob)": target.create_append_blob,
+            "Copy Blob": lambda: target.start_copy_from_url(target.url),
+            "Get Container ACL": logs.get_container_access_policy,
+            "Get Blob Service Properties": service.get_service_properties,
+        }
+        for name, call in refused.items():
+            with pytest.raises(HttpResponseError, match="NotImplemented") as caught:
+                await call()
+            assert caught.value.status_code == HTTPStatus.NOT_IMPLEMENTED
+            assert f"({name})" in str(caught.value)
+
+    async def test_name_the_feature_of_an_operation(self, logs: ContainerClient) -> None:
+        with pytest.raises(HttpResponseError, match="Put Blob with header x-ms-tags"):
+            await logs.upload_blob("a", b"data", tags={"k": "v"})
+        with pytest.raises(HttpResponseError, match="List Blobs with include=snapshots"):
+            await anext(logs.list_blobs(include=["snapshots"]))
+        with pytest.raises(HttpResponseError, match="Get Blob with parameter snapshot"):
+            await logs.download_blob("a", snapshot="2026-11-22T12:00:00Z")
+
+    async def test_say_that_the_key_is_wrong(self, blob: Blob) -> None:
+        async with BlobServiceClient(blob.account_url, b64encode(b"another").decode()) as service:
+            with pytest.raises(ClientAuthenticationError) as caught:
+                await service.get_container_client("logs").get_container_properties()
+        assert caught.value.status_code == HTTPStatus.FORBIDDEN
+
+    async def test_want_a_signature(self, blob: Blob) -> None:
+        async with aiohttp.ClientSession() as session, session.get(f"{blob.account_url}?comp=list") as answer:
+            assert answer.status == HTTPStatus.UNAUTHORIZED
+            assert answer.headers["x-ms-error-code"] == "NoAuthenticationInformation"
+
+    async def test_come_before_a_large_body_is_kept(self, service: BlobServiceClient) -> None:
+        missing = service.get_container_client("missing")
+        with pytest.raises(ResourceNotFoundError):
+            await missing.upload_blob("large", bytes(8 * MIB))
+
+
+class TestBodies:
+    async def test_large_ones_are_held_once(self, blob: Blob) -> None:
+        headers = {"Content-Length": str(32 * MIB), "x-ms-blob-type": "BlockBlob"}
+        piece = bytes(MIB // 4)
+        tracemalloc.start()
+        async with _socket(blob) as (reader, writer):
+            writer.write(_head(blob, "PUT", "/logs/large", headers))
+            for _ in range(128):
+                writer.write(piece)
+                await writer.drain()
+            assert b" 201 " in await reader.readline()
+        held, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert blob.stats()["bytes"] == 32 * MIB
+        assert peak < 36 * MIB, f"{held / MIB:.1f} MiB held, {peak / MIB:.1f} MiB at the peak"
+
+    async def test_that_break_off_leave_nothing(self, blob: Blob, logs: ContainerClient) -> None:
+        async with _socket(blob) as (_, writer):
+            writer.write(_head(blob, "PUT", "/logs/torn", {"Content-Length": "1000", "x-ms-blob-type": "BlockBlob"}))
+            writer.write(b"half of it")
+            await writer.drain()
+        assert not await logs.get_blob_client("torn").exists()
+        assert blob.stats() == {
+            "containers": 1,
+            "blobs": 0,
+            "bytes": 0,
+            "requests": {"Get Blob Properties": 1, "Put Blob": 1},
+        }
+
+    async def test_of_unknown_length_are_refused(self, blob: Blob) -> None:
+        headers = {"Transfer-Encoding": "chunked", "x-ms-blob-type": "BlockBlob"}
+        async with _socket(blob) as (reader, writer):
+            writer.write(_head(blob, "PUT", "/logs/chunked", headers) + b"4\r\ndata\r\n0\r\n\r\n")
+            assert b" 411 " in await reader.readline()
+
+
+async def test_thousands_of_blobs_are_listed_in_a_blink(blob: Blob, logs: ContainerClient) -> None:
+    for number in range(10_000):
+        blob._store.put_blob("logs", f"app/{number:05}.log", Content(b"line\n"), Description())
+    started = time.monotonic()
+    names = [name async for name in logs.list_blob_names()]
+    assert names == [f"app/{number:05}.log" for number in range(10_000)]
+    assert time.monotonic() - started < 5
+    assert [one.name async for one in logs.walk_blobs(delimiter="/")] == ["app/"]
+
+
+def _port(blob: Blob) -> int:
+    return urlsplit(blob.account_url).port or 0
+
+
+@asynccontextmanager
+async def _socket(blob: Blob) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare connection to the stand-in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(blob))
+    yield reader, writer
+    writer.close()
+    await writer.wait_closed()
+
+
+def _head(blob: Blob, method: str, path: str, headers: dict[str, str]) -> bytes:
+    """The head of a signed request, for a socket."""
+    path = f"/penstocklocal{path}"
+    signature = sign(blob.account_key, string_to_sign(Signed(method, path, [], headers), "penstocklocal"))
+    lines = {**headers, "Host": "127.0.0.1", "Authorization": f"SharedKey penstocklocal:{signature}"}
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in lines.items()), "", ""]).encode()
