@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
 from penstock_local_azure import Blob
 
 Holdings = Callable[[], Awaitable[dict[str, str]]]

@@ -1,5 +1,6 @@
 """The one place where foreign exceptions become ours, with the cause named and the remedy beside it."""
 
+import math
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -85,9 +86,10 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
     folded = {name.lower(): value for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(folded[name]) * unit)
+            seconds = float(folded[name]) * unit
         except (KeyError, ValueError):
             continue
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     return None
 
 

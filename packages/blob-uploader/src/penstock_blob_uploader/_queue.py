@@ -57,6 +57,7 @@ class UploadQueue:
         self._running: dict[asyncio.Task[None], _Job] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
+        self._idle.set()
         self._stopping = False
         self._paused: str | None = None
         self._counts: Counter[str] = Counter()

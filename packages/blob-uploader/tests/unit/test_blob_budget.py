@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_blob_uploader._budget import Budget
 from penstock_blob_uploader._gate import Gate
 

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_blob_uploader import InvalidBlobNameError
 from penstock_blob_uploader._naming import MAX_CHARACTERS, blob_name_for, check_blob_name
 
