@@ -1,0 +1,80 @@
+"""The id rule: which message descends from which, and under what names copies and results travel.
+
+Duplicate detection drops a message whose id was seen before. So a retry copy must never repeat an id (or work would be
+swallowed), and the results of the same work must always repeat theirs (so that doubles are removed).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ORIGIN_ID = "penstock-origin-id"
+ATTEMPT = "penstock-attempt"
+ENQUEUED = "penstock-enqueued"
+
+MAX_ID_LENGTH = 128
+"""Longest message id Service Bus accepts, in characters
+(learn.microsoft.com, Service Bus quotas: "Message ID ... 128")."""
+
+_ROOM_FOR_SUFFIX = 16  # "#r" or "/" and a number
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a received message is, independent of how often it was tried."""
+
+    message_id: str
+    """The id of this very message; derived from its sequence number if the sender gave none."""
+
+    origin_id: str
+    """The id of the message that all copies of this work descend from."""
+
+    attempt: int
+    """How many copies came before: 0 for the origin."""
+
+    enqueued_ms: int | None
+    """When the origin was first enqueued, in milliseconds since the Unix epoch."""
+
+    @property
+    def stem(self) -> str:
+        """The start of every id derived from this origin: its id, or that id's SHA-256 where a suffix would not fit."""
+        if len(self.origin_id) + _ROOM_FOR_SUFFIX <= MAX_ID_LENGTH:
+            return self.origin_id
+        return hashlib.sha256(self.origin_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def result_id(self, index: int) -> str:
+        """The id of this work's result number `index`, the same however often the work is done."""
+        return f"{self.stem}/{index}"
+
+    def next_copy(self) -> "Identity":
+        """The identity under which this work is tried once more."""
+        attempt = self.attempt + 1
+        return Identity(_copy_id(self.stem, attempt), self.origin_id, attempt, self.enqueued_ms)
+
+
+def identify(
+    *,
+    queue: str,
+    message_id: str | None,
+    sequence_number: int | None,
+    enqueued_ms: int | None,
+    properties: Mapping[str, object],
+) -> Identity:
+    """Read a message's identity.
+
+    Only a message that bears a copy's id is a copy. Anything else starts a line of its own, also when it carries our
+    properties because another stage sent it as a result: two results of one origin are two different works.
+    """
+    own_id = message_id or f"{queue}:{sequence_number}"
+    origin, attempt = properties.get(ORIGIN_ID), properties.get(ATTEMPT)
+    fresh = Identity(own_id, own_id, 0, enqueued_ms)
+    if not isinstance(origin, str) or not isinstance(attempt, int) or attempt < 1:
+        return fresh
+    first_enqueued = properties.get(ENQUEUED)
+    copy = Identity(own_id, origin, attempt, first_enqueued if isinstance(first_enqueued, int) else enqueued_ms)
+    return copy if own_id == _copy_id(copy.stem, attempt) else fresh
+
+
+def _copy_id(stem: str, attempt: int) -> str:
+    """The id of copy number `attempt`."""
+    return f"{stem}#r{attempt}"

@@ -1,0 +1,82 @@
+"""One SDK sender or receiver that is opened on first use and made anew after a fault."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from penstock_servicebus._errors import ServiceBusUnavailable, mapped
+
+_logger = logging.getLogger(__name__)
+
+_CLOSE_WITHIN = 5.0  # s; a broken link may hang in its own farewell
+_FIRST_DELAY = 0.5
+_MAX_DELAY = 30.0
+
+
+class _Closeable(Protocol):
+    async def __aenter__(self) -> object: ...
+
+    async def close(self) -> None: ...
+
+
+EndT = TypeVar("EndT", bound=_Closeable)
+
+
+class Link(Generic[EndT]):
+    """The one sender or receiver of its owner.
+
+    Args:
+        name: What it is, for log lines: `receiver of orders`.
+        make: Makes a new, unopened one.
+        random: Jitter in [0, 1).
+    """
+
+    def __init__(self, name: str, make: Callable[[], EndT], random: Callable[[], float]) -> None:
+        self._name = name
+        self._make = make
+        self._random = random
+        self._end: EndT | None = None
+        self._faults = 0
+
+    @property
+    def delay(self) -> float:
+        """Seconds to wait after the last fault before trying again."""
+        backoff = min(_FIRST_DELAY * 2.0 ** min(max(self._faults - 1, 0), 16), _MAX_DELAY)
+        return backoff * (0.8 + 0.4 * self._random())
+
+    async def get(self) -> EndT:
+        """The open end, opening it if need be.
+
+        Raises:
+            ServiceBusUnavailable: It cannot be opened now.
+        """
+        if self._end is None:
+            end = self._make()
+            with mapped(f"open {self._name}"):
+                await end.__aenter__()
+            self._end = end
+        return self._end
+
+    def works(self) -> None:
+        """The end did its work: the next fault is a first one."""
+        self._faults = 0
+
+    async def broke(self, error: ServiceBusUnavailable) -> None:
+        """Take note of a fault and throw the end away."""
+        self._faults += 1
+        _logger.warning("%s: %s; trying again in %.1f s", self._name, error, self.delay)
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the end, if there is one; a dead one fails in as many ways as the SDK has layers."""
+        end, self._end = self._end, None
+        if end is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_WITHIN):
+                try:
+                    await end.close()
+                except Exception:
+                    _logger.debug("closing %s failed", self._name, exc_info=True)

@@ -1,0 +1,121 @@
+"""Between the SDK's messages and this package's identities and payloads."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
+
+from penstock_servicebus._encoding import Payload
+from penstock_servicebus._errors import UndecodableMessage
+from penstock_servicebus._identity import ATTEMPT, ENQUEUED, ORIGIN_ID, Identity, identify
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INT32 = 2**31
+
+
+def identity_of(message: ServiceBusReceivedMessage, queue: str) -> Identity:
+    """Who a received message is."""
+    return identify(
+        queue=queue,
+        message_id=None if message.message_id is None else str(message.message_id),
+        sequence_number=message.sequence_number,
+        enqueued_ms=_milliseconds(message.enqueued_time_utc),
+        properties=_read_properties(message),
+    )
+
+
+def body_of(message: ServiceBusReceivedMessage) -> bytes:
+    """A message's body: data sections joined, or a text or binary value as other senders write it.
+
+    Raises:
+        UndecodableMessage: The body is an AMQP value or sequence of another type.
+    """
+    body: Any = message.body
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes):
+        return body
+    if body is None:
+        return b""
+    if isinstance(body, Iterable) and not isinstance(body, dict):
+        sections = [section.encode() if isinstance(section, str) else section for section in body]
+        if all(isinstance(section, bytes) for section in sections):
+            return b"".join(sections)
+    raise UndecodableMessage("text or bytes", f"it is an AMQP {type(body).__name__}")
+
+
+def result_message(payload: Payload, identity: Identity, index: int) -> ServiceBusMessage:
+    """Result number `index` of the work that `identity` names."""
+    return ServiceBusMessage(
+        payload.body,
+        message_id=identity.result_id(index),
+        content_type=payload.content_type,
+        correlation_id=identity.origin_id[:128],
+        application_properties=_own_properties(identity),
+    )
+
+
+def retry_copy(message: ServiceBusReceivedMessage, identity: Identity, due: datetime) -> ServiceBusMessage:
+    """The same work once more, visible from `due` on, under the next copy's id."""
+    copy = identity.next_copy()
+    properties: dict[str | bytes, Any] = {key: _sendable(value) for key, value in _read_properties(message).items()}
+    properties |= _own_properties(copy)
+    return ServiceBusMessage(
+        body_of(message),
+        message_id=copy.message_id,
+        scheduled_enqueue_time_utc=due,
+        time_to_live=_remaining_life(message, due),
+        content_type=message.content_type,
+        correlation_id=message.correlation_id,
+        subject=message.subject,
+        partition_key=message.partition_key,
+        to=message.to,
+        reply_to=message.reply_to,
+        reply_to_session_id=message.reply_to_session_id,
+        application_properties=properties,
+    )
+
+
+def _own_properties(identity: Identity) -> dict[str | bytes, Any]:
+    """The properties that carry an identity."""
+    properties: dict[str | bytes, Any] = {ORIGIN_ID: identity.origin_id, ATTEMPT: identity.attempt}
+    if identity.enqueued_ms is not None:
+        # As a timestamp, which arrives as integer milliseconds: the SDK cannot write an int beyond 32 bits.
+        properties[ENQUEUED] = _EPOCH + timedelta(milliseconds=identity.enqueued_ms)
+    return properties
+
+
+def _read_properties(message: ServiceBusReceivedMessage) -> dict[str, object]:
+    """Application properties as the sender wrote them; the SDK hands out keys and strings as bytes."""
+    properties = message.application_properties or {}
+    return {str(_text(key)): _text(value) for key, value in properties.items()}
+
+
+def _text(value: object) -> object:
+    """Bytes as text where they are text."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _sendable(value: object) -> object:
+    """A received property in a form the SDK can write again: an int beyond 32 bits needs its AMQP type named."""
+    if isinstance(value, int) and not -_INT32 <= value < _INT32:
+        return {"TYPE": "LONG" if value < _INT32**2 * 2 else "ULONG", "VALUE": value}
+    return value
+
+
+def _remaining_life(message: ServiceBusReceivedMessage, due: datetime) -> timedelta | None:
+    """What is left of a limited life once the copy is visible, and at least a second so that it is seen at all."""
+    if message.expires_at_utc is None:
+        return None
+    return max(message.expires_at_utc - due, timedelta(seconds=1))
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    """Milliseconds since the Unix epoch."""
+    return None if moment is None else (moment - _EPOCH) // timedelta(milliseconds=1)

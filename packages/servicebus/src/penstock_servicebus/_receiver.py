@@ -1,0 +1,243 @@
+"""The owner of one receiver: the only coroutine that receives, renews and settles on it.
+
+An SDK receiver is not safe for concurrent use; ten settlements at once are twenty times slower than ten in a row. So
+messages are worked on in tasks of their own, and what these decide comes back here to be carried out one by one.
+"""
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusReceiver
+
+from penstock_servicebus._clock import Clock
+from penstock_servicebus._errors import LockLost, ServiceBusUnavailable, mapped
+from penstock_servicebus._gate import Gate
+from penstock_servicebus._held import Held, report
+from penstock_servicebus._intake import Intake
+from penstock_servicebus._leases import Leases
+from penstock_servicebus._link import Link
+from penstock_servicebus._messages import identity_of
+from penstock_servicebus._pace import Pace
+from penstock_servicebus._processing import Processing
+from penstock_servicebus._reception import Reception
+from penstock_servicebus._settlement import LOCK_LOST, count, settle
+from penstock_servicebus._statistics import Counts
+from penstock_servicebus._verdict import Verdict
+from penstock_servicebus._wakeup import Wakeup
+
+_SHORT_WORK = (
+    1.0  # s; only work shorter than this is worth keeping a message ready, which no other worker can take then
+)
+_ENOUGH_LOCK = 1.0  # s; a message with less of its lock left could be lost before its first renewal
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one owner may do.
+
+    Attributes:
+        queue: Name of the in-queue.
+        slots: Messages worked on at once.
+        ahead: Messages kept ready beyond those, while the work is short.
+        keep_lock: Seconds a lock is renewed at most.
+        probes: Whether this owner fetches the breaker's probe when nothing is held.
+    """
+
+    queue: str
+    slots: int
+    ahead: int
+    keep_lock: float
+    probes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all owners of a handler use together."""
+
+    processing: Processing
+    gate: Gate
+    intake: Intake
+    counts: Counts
+    clock: Clock
+
+
+class ReceiverOwner:
+    """Runs one receiver: takes messages, starts their work, keeps their locks, and settles them."""
+
+    def __init__(self, link: Link[ServiceBusReceiver], terms: Terms, shared: Shared, pace: Pace) -> None:
+        self._link = link
+        self._terms = terms
+        self._shared = shared
+        self._reception = Reception(shared.intake, pace)
+        self._held: dict[int, Held] = {}
+        self._ready: deque[Held] = deque()
+        self._decided: deque[Held] = deque()
+        self._running = 0
+        self._leases = Leases()
+        self._wakeup = Wakeup()
+        self._usual_time = math.inf
+        self._fault: BaseException | None = None
+
+    async def open(self) -> None:
+        """Open the receiver now, so that a wrong name shows at the start.
+
+        Raises:
+            ServiceBusUnavailable: It cannot be opened.
+        """
+        await self._link.get()
+
+    async def close(self) -> None:
+        """Close the receiver; what it has buffered goes back."""
+        self.abandon_work()
+        await self._link.close()
+
+    async def run(self) -> None:
+        """Work until the intake is stopped and everything held is settled."""
+        try:
+            while not self._finished():
+                try:
+                    await self._turn(await self._link.get())
+                except ServiceBusUnavailable as error:
+                    await self._link.broke(error)
+                    await self._wakeup.wait(self._link.delay)
+        finally:
+            await self.close()
+
+    def look_around(self) -> None:
+        """The intake was stopped: do not sit out an idle call, and let go of what was not begun."""
+        while self._ready:
+            self._decide(self._ready.popleft(), Verdict("released", reason="stopped"))
+        self._reception.interrupt()
+        self._wakeup.ring()
+
+    def abandon_work(self) -> None:
+        """Cancel all work that is still going on; its messages go back."""
+        for held in self._held.values():
+            if held.task is not None:
+                held.task.cancel()
+
+    async def _turn(self, receiver: ServiceBusReceiver) -> None:
+        """Settle what is decided, renew what is due, take what there is room for; wait only if there is none."""
+        while self._decided:
+            await self._settle(receiver, self._decided[0])
+        await self._renew(receiver)
+        if self._held:
+            self._shared.intake.busy()
+        self._shared.intake.stop_if_done(self._shared.counts.in_progress)
+        if self._finished() or self._decided:
+            return
+        if free := self._free():
+            await self._take(receiver, free)
+        else:
+            await self._wakeup.wait(self._until_needed())
+
+    def _finished(self) -> bool:
+        """Whether there is nothing left to do here, now or later."""
+        if self._fault is not None:
+            raise self._fault
+        return self._shared.intake.stopped and not self._held
+
+    def _free(self) -> int:
+        """How many messages could be used now."""
+        terms, shared = self._terms, self._shared
+        if shared.intake.stopped or shared.intake.exhausted:
+            return 0
+        if not shared.gate.may_take(shared.counts.in_progress, probe=terms.probes):
+            shared.intake.busy()
+            return 0
+        ahead = terms.ahead if self._usual_time < _SHORT_WORK else 0
+        return max(terms.slots + ahead - (len(self._held) - len(self._decided)), 0)
+
+    def _until_needed(self) -> float:
+        """Seconds until something is due even if nobody rings."""
+        due = self._leases.next_due(self._shared.clock.monotonic())
+        return min(due, 1.0) if self._shared.gate.is_shut else due
+
+    async def _take(self, receiver: ServiceBusReceiver, free: int) -> None:
+        """Receive messages for free slots and begin the work on them."""
+        intake = self._shared.intake
+        until = min(self._leases.next_due(self._shared.clock.monotonic()), intake.quiet_left)
+        for message in await self._reception.receive(receiver, free, busy=bool(self._held), until=until):
+            self._keep(message)
+        self._link.works()
+        self._start_ready()
+
+    def _keep(self, message: ServiceBusReceivedMessage) -> None:
+        """Take charge of a message and its lock, unless too little of that is left."""
+        shared = self._shared
+        now, wall = shared.clock.monotonic(), shared.clock.wall()
+        locked_until, enqueued = message.locked_until_utc, message.enqueued_time_utc
+        life = locked_until.timestamp() - wall if locked_until is not None else self._terms.keep_lock
+        age = max(wall - enqueued.timestamp(), 0.0) if enqueued is not None else 0.0
+        held = Held(message, identity_of(message, self._terms.queue), age, now)
+        self._held[id(held)] = held
+        shared.counts.received += 1
+        shared.counts.in_progress += 1
+        if life < _ENOUGH_LOCK:
+            self._decide(held, Verdict("released", reason="lock nearly gone"))
+            return
+        self._leases.hold(id(held), now=now, life=life, keep_for=self._terms.keep_lock)
+        self._ready.append(held)
+
+    def _start_ready(self) -> None:
+        """Begin the work on as many messages as there are free slots."""
+        while self._ready and self._running < self._terms.slots:
+            held = self._ready.popleft()
+            self._running += 1
+            held.task = asyncio.create_task(self._shared.processing.bring_to_verdict(held.message, held.identity))
+            held.task.add_done_callback(partial(self._ended, held))
+
+    def _ended(self, held: Held, task: asyncio.Task[Verdict]) -> None:
+        """The work on a message is over; its slot goes to the next at once."""
+        self._running -= 1
+        self._start_ready()
+        if task.cancelled():
+            self._decide(held, Verdict("released", reason="stopped"))
+        elif (error := task.exception()) is not None:
+            self._fault = error  # ours: what the user's code raises has become a verdict
+            self._wakeup.ring()
+        else:
+            self._learn_usual_time(self._shared.clock.monotonic() - held.received_at)
+            self._decide(held, task.result())
+
+    def _learn_usual_time(self, seconds: float) -> None:
+        """Follow how long a message usually takes here."""
+        known = seconds if self._usual_time == math.inf else self._usual_time
+        self._usual_time = known + 0.1 * (seconds - known)
+
+    def _decide(self, held: Held, verdict: Verdict) -> None:
+        """Put a message in line for settling."""
+        held.verdict = verdict
+        self._decided.append(held)
+        self._wakeup.ring()
+
+    async def _settle(self, receiver: ServiceBusReceiver, held: Held) -> None:
+        """Settle the first in line; on a fault it stays in line."""
+        decided = held.verdict or LOCK_LOST
+        verdict = await settle(receiver, held, decided)
+        self._decided.popleft()
+        self._leases.drop(id(held))
+        del self._held[id(held)]
+        count(self._shared.counts, verdict)
+        report(held, verdict, self._shared.clock.monotonic())
+
+    async def _renew(self, receiver: ServiceBusReceiver) -> None:
+        """Renew the locks that are due."""
+        clock = self._shared.clock
+        for key in self._leases.due(clock.monotonic()):
+            held = self._held[key]
+            try:
+                with mapped("renew a lock"):
+                    until = await receiver.renew_message_lock(held.message)
+            except LockLost:
+                self._leases.drop(key)
+            except ServiceBusUnavailable:
+                self._leases.postponed(key, now=clock.monotonic())
+                raise
+            else:
+                self._leases.renewed(key, now=clock.monotonic(), life=until.timestamp() - clock.wall())
+                self._shared.counts.locks_renewed += 1

@@ -1,0 +1,89 @@
+"""How messages are asked for: how many, for how long, and what to make of an empty answer."""
+
+import asyncio
+import time
+
+from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusReceiver
+
+from penstock_servicebus._errors import ServiceBusUnavailable, mapped
+from penstock_servicebus._intake import Intake
+from penstock_servicebus._pace import Pace
+
+_GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
+_SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
+_SHORTEST = 0.001  # s; the SDK wants more than zero
+_HASTY_CALLS = 3  # empty answers far too early that mean a dead link
+
+Messages = list[ServiceBusReceivedMessage]
+
+
+class Reception:
+    """The receive calls of one owner."""
+
+    def __init__(self, intake: Intake, pace: Pace) -> None:
+        self._intake = intake
+        self._pace = pace
+        self._plenty = False
+        self._hasty = 0
+        self._idle_call: asyncio.Task[Messages] | None = None
+
+    def interrupt(self) -> None:
+        """End a call on an idle queue now."""
+        if self._idle_call is not None:
+            self._idle_call.cancel()
+
+    async def receive(self, receiver: ServiceBusReceiver, free: int, *, busy: bool, until: float) -> Messages:
+        """Ask for messages, at most as many as there is room for.
+
+        Args:
+            receiver: Whom to ask.
+            free: How many could be used.
+            busy: Whether others are worked on, whose end must be noticed soon.
+            until: Seconds after which something else must be done.
+
+        Raises:
+            ServiceBusUnavailable: The link is broken.
+        """
+        # A call for several returns late when there are few. So one is asked for until the queue has shown plenty.
+        room = self._intake.room(free if self._plenty and busy else min(free, 1))
+        if room == 0:
+            return []
+        messages: Messages = []
+        try:
+            with mapped("receive messages"):
+                if busy:
+                    wait = min(_GLANCE if room == 1 else _SWEEP, until)
+                    messages = await receiver.receive_messages(room, max_wait_time=max(wait, _SHORTEST))
+                else:
+                    messages = await self._await_one(receiver, max(min(self._pace.seconds, until), _SHORTEST))
+        finally:
+            self._intake.took(len(messages), of=room)
+        self._pace.found(anything=bool(messages))
+        self._plenty = len(messages) == room
+        return messages
+
+    async def _await_one(self, receiver: ServiceBusReceiver, wait: float) -> Messages:
+        """Wait for one message on an idle queue; `interrupt` ends the call early.
+
+        Cancelling is safe here: a call for one message holds none until it returns.
+        """
+        began = time.monotonic()
+        self._idle_call = asyncio.ensure_future(receiver.receive_messages(1, max_wait_time=wait))
+        try:
+            await asyncio.wait([self._idle_call])
+            if self._idle_call.cancelled():
+                return []
+            messages = self._idle_call.result()
+        finally:
+            self._idle_call.cancel()
+            self._idle_call = None
+        self._believe(messages, time.monotonic() - began, wait)
+        return messages
+
+    def _believe(self, messages: Messages, took: float, wait: float) -> None:
+        """A dead link may answer "nothing" at once and for ever (the SDK's #18795): then it must be made anew."""
+        self._hasty = 0 if messages or took >= wait / 2 else self._hasty + 1
+        if self._hasty >= _HASTY_CALLS:
+            self._hasty = 0
+            raise ServiceBusUnavailable("receive messages", TimeoutError())

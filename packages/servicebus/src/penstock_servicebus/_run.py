@@ -1,0 +1,124 @@
+"""One run of a handler: its tasks, from opening to drained."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from penstock_servicebus._connection import Connection
+from penstock_servicebus._pace import Pace
+from penstock_servicebus._processing import Outboxes
+from penstock_servicebus._receiver import ReceiverOwner, Shared
+from penstock_servicebus._statistics import HandlerStatistics
+
+_logger = logging.getLogger(__name__)
+
+_GRACE = 10.0
+"""Seconds after the drain in which what is left may still be given back."""
+
+
+class Run:
+    """Supervises the owners of one handler's receivers and senders."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        outboxes: Outboxes,
+        owners: Sequence[ReceiverOwner],
+        *,
+        shared: Shared,
+        pace: Pace,
+    ) -> None:
+        self.outboxes = outboxes
+        self.pace = pace
+        self._connection = connection
+        self._owners = owners
+        self._gate = shared.gate
+        self._intake = shared.intake
+        self._counts = shared.counts
+        self._work: asyncio.Task[None] | None = None
+        for owner in owners:
+            self._intake.on_stop(owner.look_around)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is still something to wait for."""
+        return self._work is not None and not self._work.done()
+
+    def statistics(self) -> HandlerStatistics:
+        """The counts as they stand."""
+        return self._counts.picture(waiting=self._gate.waiting, breaker=self._gate.status())
+
+    async def open(self) -> None:
+        """Open what every message needs, so that a wrong name shows now, and start.
+
+        Raises:
+            ServiceBusUnavailable: A queue cannot be opened.
+        """
+        try:
+            self._connection.open()
+            await asyncio.gather(self.outboxes.results.open(), *(owner.open() for owner in self._owners))
+        except BaseException:
+            await self._close()
+            raise
+        self._work = asyncio.create_task(self._supervise())
+
+    def stop(self, drain: float) -> None:
+        """End the intake and all waiting; work under way has `drain` seconds to finish, then it is given back."""
+        if self._intake.stopped:
+            return
+        self._intake.stop()
+        self._gate.shut_down()
+        asyncio.get_running_loop().call_later(drain, self._give_up)
+
+    async def over(self) -> None:
+        """Return when everything is settled or given back and closed."""
+        if self._work is None:
+            return
+        try:
+            await asyncio.wait([self._work])
+        except asyncio.CancelledError:
+            self._work.cancel()
+            await asyncio.wait([self._work], timeout=_GRACE)
+            raise
+        if self._work.cancelled():
+            _logger.error("stopped with %d messages not given back; their locks will expire", self._counts.in_progress)
+        else:
+            self._work.result()
+
+    async def _supervise(self) -> None:
+        """Run the owners; the senders live as long as there is a receiver that may need them."""
+        senders = [asyncio.create_task(box.run()) for box in (self.outboxes.results, self.outboxes.copies)]
+        receivers = [asyncio.create_task(owner.run()) for owner in self._owners]
+        tasks = [*senders, *receivers]
+        try:
+            await self._until_received(receivers, senders)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await self._connection.close()
+
+    async def _until_received(self, receivers: list[asyncio.Task[None]], senders: list[asyncio.Task[None]]) -> None:
+        """Return when all receivers are done; whatever ends before its time raises what ended it."""
+        pending = set(receivers)
+        while pending:
+            done, _ = await asyncio.wait([*pending, *senders], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            pending -= done
+
+    def _give_up(self) -> None:
+        """The drain is over: give everything back, and if even that hangs, leave it to the locks."""
+        if not self.running or self._work is None:
+            return
+        _logger.warning("not finished in time: giving %d messages back", self._counts.in_progress)
+        for owner in self._owners:
+            owner.abandon_work()
+        asyncio.get_running_loop().call_later(_GRACE, self._work.cancel)
+
+    async def _close(self) -> None:
+        """Close what was opened before the opening failed."""
+        for owner in self._owners:
+            await owner.close()
+        await self.outboxes.results.close()
+        await self._connection.close()

@@ -1,0 +1,54 @@
+"""Carrying out verdicts on the receiver that holds the message."""
+
+from azure.servicebus.aio import ServiceBusReceiver
+
+from penstock_servicebus._errors import LockLost, mapped
+from penstock_servicebus._held import Held
+from penstock_servicebus._release import release
+from penstock_servicebus._statistics import Counts
+from penstock_servicebus._verdict import Verdict
+
+LOCK_LOST = Verdict("lock-lost")
+
+
+async def settle(receiver: ServiceBusReceiver, held: Held, verdict: Verdict) -> Verdict:
+    """Do to a message what was decided, and return what came of it.
+
+    A lost lock is no error: the broker has given the message back already, and the ids of whatever was sent make sure
+    that doing the work again doubles nothing within the duplicate detection's window.
+
+    Raises:
+        ServiceBusUnavailable: The broker cannot be told now.
+    """
+    try:
+        with mapped("settle a message"):
+            match verdict.outcome:
+                case "completed" | "retried":
+                    await receiver.complete_message(held.message)
+                case "dead-lettered":
+                    await receiver.dead_letter_message(
+                        held.message, reason=verdict.reason, error_description=verdict.description
+                    )
+                case "released":
+                    await release(receiver, held.message)
+                case "lock-lost":
+                    pass
+    except LockLost:
+        return LOCK_LOST
+    return verdict
+
+
+def count(counts: Counts, verdict: Verdict) -> None:
+    """Count one message out."""
+    counts.in_progress -= 1
+    match verdict.outcome:
+        case "completed":
+            counts.completed += 1
+        case "retried":
+            counts.retried += 1
+        case "dead-lettered":
+            counts.dead_lettered[verdict.reason] += 1
+        case "released":
+            counts.released += 1
+        case "lock-lost":
+            counts.lock_lost += 1
