@@ -1,1 +1,29 @@
 """Azure OpenAI under quota: prompts, typed answers, one reservation per attempt."""
+
+from ._errors import (
+    AnswerRefused,
+    AnswerTruncated,
+    CompletionError,
+    ContentFiltered,
+    DeadlineExceeded,
+    EndpointUnavailable,
+    InvalidAnswer,
+    RequestRejected,
+)
+from ._service import AzureOpenAIService
+from ._usage import Attempt, Completion, Usage
+
+__all__ = [
+    "AnswerRefused",
+    "AnswerTruncated",
+    "Attempt",
+    "AzureOpenAIService",
+    "Completion",
+    "CompletionError",
+    "ContentFiltered",
+    "DeadlineExceeded",
+    "EndpointUnavailable",
+    "InvalidAnswer",
+    "RequestRejected",
+    "Usage",
+]
