@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from math import ceil
 from random import Random
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ._account import Account, Entry
 from ._answers import answer
 from ._api_error import ApiError
-from ._billing import Billing, Completion
 from ._chat_request import ChatRequest
 from ._deployment import Deployment
 from ._judge import Admitted, Draw, Judge, Rejected
+
+if TYPE_CHECKING:
+    from ._billing import Billing, Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Exchange:
     request: ChatRequest
     admitted: Admitted
     prompt_tokens: int
-    completion: Completion
+    completion: "Completion"
 
 
 class Endpoint:
@@ -47,7 +49,7 @@ class Endpoint:
         noise = Random(f"{seed}:noise:{deployment.name}")  # noqa: S311  # reproducible on purpose
         self._judge = Judge(draw, tpm=deployment.tpm, rpm=deployment.rpm, random=noise)
 
-    def arrive(self, request: ChatRequest, billing: Billing) -> Exchange:
+    def arrive(self, request: ChatRequest, billing: "Billing") -> Exchange:
         """Judge a request now, whatever time its answer will take.
 
         Raises:

@@ -60,10 +60,10 @@ def read_number(schema: Schema, path: str, *, whole: bool) -> Number:
     least, most, above, below, step = (_finite(schema, keyword, path) for keyword in NUMBER_KEYWORDS)
     if step is not None and (step <= 0 or (whole and step != floor(step))):
         raise not_drawn("this value of 'multipleOf'", path)
-    low = max((bound for bound in (least, _beyond(above, inf)) if bound is not None), default=None)
-    high = min((bound for bound in (most, _beyond(below, -inf)) if bound is not None), default=None)
-    if whole:
-        low, high = (None if low is None else ceil(low)), (None if high is None else floor(high))
+    lows = [bound for bound in (least, _beyond(above, inf, whole=whole)) if bound is not None]
+    highs = [bound for bound in (most, _beyond(below, -inf, whole=whole)) if bound is not None]
+    low = max((ceil(bound) if whole else bound for bound in lows), default=None)
+    high = min((floor(bound) if whole else bound for bound in highs), default=None)
     if low is not None and high is not None and _is_empty(low, high, step):
         raise invalid("no number fits", path)
     return Number(whole, low, high, step)
@@ -103,9 +103,13 @@ def _finite(schema: Schema, keyword: str, path: str) -> float | None:
     return value  # type: ignore[no-any-return]  # it is a number
 
 
-def _beyond(bound: float | None, towards: float) -> float | None:
-    """Return the first floating-point number beyond an exclusive bound."""
-    return None if bound is None else nextafter(bound, towards)
+def _beyond(bound: float | None, towards: float, *, whole: bool) -> float | None:
+    """Return the first number beyond an exclusive bound; integers may be too great for floating point."""
+    if bound is None:
+        return None
+    if not whole:
+        return nextafter(bound, towards)
+    return floor(bound) + 1 if towards > 0 else ceil(bound) - 1
 
 
 def _is_empty(low: float, high: float, step: float | None) -> bool:
