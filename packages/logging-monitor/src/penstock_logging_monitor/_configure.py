@@ -46,14 +46,12 @@ def configure_logging(
     Raises:
         ValueError: The level, the format or ``max_bytes`` is none.
     """
-    if format not in _FORMATTERS:
-        raise ValueError(f"format must be 'json' or 'text', not {format!r}")
+    _check(format, level)
     root = logging.getLogger()
     with _once:
         present = _file_handler(root)
         if present:
             return present
-        root.setLevel(level)
         handler = LogFileHandler(
             logs_dir or from_environment(None, "LOGS_DIR") or "logs",
             app=from_environment(app, "APP_NAME_FOR_LOGGER") or "unknown_app",
@@ -61,6 +59,7 @@ def configure_logging(
             max_bytes=max_bytes,
         )
         handler.setFormatter(_FORMATTERS[format]())
+        root.setLevel(level)
         root.addHandler(handler)
         if console and not _has_console(root):
             root.addHandler(_console())
@@ -92,6 +91,13 @@ def close_own_file() -> None:
     handler = _file_handler(logging.getLogger())
     if handler:
         handler.close_file()
+
+
+def _check(chosen_format: str, level: int | str) -> None:
+    if chosen_format not in _FORMATTERS:
+        raise ValueError(f"format must be 'json' or 'text', not {chosen_format!r}")
+    if isinstance(level, str) and level not in logging.getLevelNamesMapping():
+        raise ValueError(f"level must be a number or the name of a level, such as 'INFO', not {level!r}")
 
 
 def _file_handler(root: logging.Logger) -> LogFileHandler | None:

@@ -9,6 +9,7 @@ from typing import Any
 from penstock_logging_monitor._timestamps import Timestamps
 
 _BUILT_IN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LINE_ENDS = {end: f"\\u{end:04x}" for end in (0x85, 0x2028, 0x2029)}  # JSON lets them stand, many readers split there
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
 
 
@@ -58,9 +59,10 @@ def _free(name: str, fields: dict[str, Any]) -> str:
 
 def _to_json(fields: dict[str, Any]) -> str:
     try:
-        return _encode(fields)
+        line = _encode(fields)
     except (TypeError, ValueError):  # a key that is no string, not-a-number, a circle
-        return _encode({name: _plain(value) for name, value in fields.items()})
+        line = _encode({name: _plain(value) for name, value in fields.items()})
+    return line if line.isascii() else line.translate(_LINE_ENDS)
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,85 @@
+"""A directory of logs with writers in it, and the eyes to read what they wrote."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from penstock_logging_monitor import JsonFormatter, LogFileHandler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Logs:
+    """A directory of log files, and a clock that the test moves for all who write there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.now = 1_772_366_400.0  # 2026-03-01T12:00:00Z
+        self._writers: list[LogFileHandler] = []
+
+    def writer(self, process: str = "w", *, app: str = "shop", max_bytes: int = 1_000_000) -> LogFileHandler:
+        """Start a writer, which the end of the test closes."""
+        handler = LogFileHandler(
+            self.directory,
+            app=app,
+            process=process,
+            max_bytes=max_bytes,
+            clock_ns=lambda: int(self.now * 1_000_000_000),
+            monotonic=lambda: self.now,
+        )
+        handler.setFormatter(JsonFormatter())
+        self._writers.append(handler)
+        return handler
+
+    def dead_writer(self, *messages: str, process: str = "w", torn: bytes = b"") -> Path:
+        """Leave the current file of a process that was killed after these messages; return its path."""
+        handler = self.writer(process)
+        self.say(handler, *messages)
+        current = handler.path
+        assert current is not None
+        content = current.read_bytes()
+        handler.close()
+        for closed in self.names(f"shop-{process}__*"):
+            (self.directory / closed).unlink()
+        current.write_bytes(content + torn)
+        self.now += 1  # the next writer starts later
+        return current
+
+    def say(self, handler: logging.Handler, *messages: str, **extra: Any) -> None:
+        """Log records straight to a handler."""
+        for message in messages:
+            facts = {"name": "test", "levelname": "INFO", "levelno": logging.INFO, "msg": message, **extra}
+            handler.handle(logging.makeLogRecord(facts))
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Return the names of the files that are there."""
+        return sorted(path.name for path in self.directory.glob(pattern))
+
+    def lines(self, path: Path) -> list[dict[str, Any]]:
+        """Return every line of a log file, or of its archived copy, as JSON."""
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        return [json.loads(line) for line in content.splitlines()]
+
+    def messages(self, pattern: str = "*.log", *, below: Path | None = None) -> list[str]:
+        """Return the messages in all matching files, without their headers."""
+        paths = sorted((below or self.directory).rglob(pattern))
+        return [line["message"] for path in paths for line in self.lines(path)[1:]]
+
+    def end(self) -> None:
+        for handler in self._writers:
+            handler.close()
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Iterator[Logs]:
+    logs = Logs(tmp_path / "logs")
+    yield logs
+    logs.end()
