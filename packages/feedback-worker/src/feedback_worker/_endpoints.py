@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from feedback_worker._child import Child, inherited_environment
@@ -10,6 +11,7 @@ from feedback_worker._errors import UsageError
 from feedback_worker._fleet import Fleet
 from feedback_worker._models import APP
 from feedback_worker._options import Options
+from penstock_logging_monitor import LogMonitorService
 from penstock_token_client import TokenClient
 
 ENDPOINT_VARIABLES = (
@@ -49,14 +51,17 @@ class Endpoints:
             return None
         return self._get("LOGS_CONTAINER") or "fla-logs"
 
-    def log_target(self) -> dict[str, str | None]:
-        """Return the arguments that tell a log monitor where to ship to."""
+    def log_monitor(self, logs: Path) -> LogMonitorService:
+        """Make the monitor that ships the log files of a folder to where these endpoints say."""
         account = self._get("AZURE_STORAGE_ACCOUNT")
-        return {
-            "connection_string": self._get("AZURE_STORAGE_CONNECTION_STRING"),
-            "account_url" if account and "://" in account else "account_name": account,
-            "container_name": self.logs_container,
-        }
+        is_url = account is not None and "://" in account
+        return LogMonitorService(
+            logs,
+            account_name=None if is_url else account,
+            account_url=account if is_url else None,
+            container_name=self.logs_container,
+            connection_string=self._get("AZURE_STORAGE_CONNECTION_STRING"),
+        )
 
     def _get(self, name: str) -> str | None:
         """Return a variable; blank is the same as unset."""

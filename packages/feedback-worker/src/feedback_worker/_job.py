@@ -26,7 +26,6 @@ from feedback_worker._options import Options
 from feedback_worker._progress import show_progress
 from feedback_worker._report import print_report, write_report
 from feedback_worker._watch import open_watch
-from penstock_logging_monitor import LogMonitorService
 
 WORKER_READY = 60.0
 WORKER_DRAIN = 30.0
@@ -111,7 +110,7 @@ async def _work_off(run: _Run, messages: list[tuple[str, str]], services: Fleet)
         services.check()
         workers.check()
 
-    async with LogMonitorService(run.logs, **run.endpoints.log_target()):
+    async with run.endpoints.log_monitor(run.logs):
         try:
             await _start_workers(run, workers)
             await _feed_and_watch(run, messages, check)

@@ -53,19 +53,22 @@ def _local_azure(options: argparse.Namespace) -> LocalAzure:
     )
 
 
+_QUEUE_OPTIONS = {"dedupe": "duplicate_detection", "lock": "lock_duration"}
+
+
 def _queue(text: str) -> Queue:
-    """Read `NAME` or `NAME:dedupe=SECONDS`."""
-    name, colon, option = text.partition(":")
-    key, _, value = option.partition("=")
-    if not colon:
-        return Queue(name)
-    if key != "dedupe":
-        raise ValueError(f"--queue takes NAME or NAME:dedupe=SECONDS, not {text!r}")
-    try:
-        seconds = float(value)
-    except ValueError:
-        raise ValueError(f"the seconds in --queue {text!r} are no number") from None
-    return Queue(name, duplicate_detection=seconds)
+    """Read `NAME` or `NAME:dedupe=SECONDS,lock=SECONDS`."""
+    name, _, options = text.partition(":")
+    values: dict[str, float] = {}
+    for option in filter(None, options.split(",")):
+        key, _, value = option.partition("=")
+        if key not in _QUEUE_OPTIONS:
+            raise ValueError(f"--queue takes NAME or NAME:dedupe=SECONDS,lock=SECONDS, not {text!r}")
+        try:
+            values[_QUEUE_OPTIONS[key]] = float(value)
+        except ValueError:
+            raise ValueError(f"the seconds in --queue {text!r} are no number") from None
+    return Queue(name, **values)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "Prints the environment that leads to them and runs until Ctrl-C or SIGTERM.",
     )
     told = parser.add_argument
-    told("--queue", action="append", default=[], metavar="NAME[:dedupe=SECONDS]", help="a queue; may be repeated")
+    told("--queue", action="append", default=[], metavar="NAME[:dedupe=S,lock=S]", help="a queue; may be repeated")
     told("--container", action="append", default=[], metavar="NAME", help="a blob container; may be repeated")
     told("--deployment", action="append", metavar="NAME", help="a model deployment; may be repeated (default gpt-4o)")
     told("--tpm", type=int, default=600_000, help="tokens per minute of each deployment (default %(default)s)")
