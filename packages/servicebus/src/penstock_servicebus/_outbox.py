@@ -57,12 +57,9 @@ class Outbox:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        try:
-            while True:
-                await self._wakeup.wait()
-                await self._send_waiting()
-        finally:
-            await self.close()
+        while True:
+            await self._wakeup.wait()
+            await self._send_waiting()
 
     async def _send_waiting(self) -> None:
         """Send everything handed in, however often the link has to be made anew."""

@@ -97,15 +97,13 @@ class ReceiverOwner:
 
     async def run(self) -> None:
         """Work until the intake is stopped and everything held is settled."""
-        try:
-            while not self._finished():
-                try:
-                    await self._turn(await self._link.get())
-                except ServiceBusUnavailable as error:
-                    await self._link.broke(error)
-                    await self._wakeup.wait(self._link.delay)
-        finally:
-            await self.close()
+        while not self._finished():
+            try:
+                await self._turn(await self._link.get())
+            except ServiceBusUnavailable as error:
+                self._shared.intake.busy()
+                await self._link.broke(error)
+                await self._wakeup.wait(self._link.delay)
 
     def look_around(self) -> None:
         """The intake was stopped: do not sit out an idle call, and let go of what was not begun."""

@@ -78,7 +78,10 @@ class Reception:
         finally:
             self._idle_call.cancel()
             self._idle_call = None
-        self._believe(messages, time.monotonic() - began, wait)
+        took = time.monotonic() - began
+        self._believe(messages, took, wait)
+        if not messages:
+            self._intake.heard_nothing(took)
         return messages
 
     def _believe(self, messages: Messages, took: float, wait: float) -> None:

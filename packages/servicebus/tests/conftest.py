@@ -1,0 +1,111 @@
+"""A Service Bus on loopback, and a client of its own at the far end that only counts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from penstock_local_azure import Queue, ServiceBus
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the far end found of one message."""
+
+    message_id: str
+    body: bytes
+    properties: dict[str, object]
+    reason: str | None
+    description: str | None
+    delivery_count: int
+
+
+class FarEnd:
+    """Sends to and reads from queues with the SDK alone."""
+
+    def __init__(self, client: ServiceBusClient) -> None:
+        self._client = client
+        self._senders: dict[str, ServiceBusSender] = {}
+        self._receivers: dict[tuple[str, bool], ServiceBusReceiver] = {}
+
+    async def send(self, queue: str, *messages: ServiceBusMessage) -> None:
+        if queue not in self._senders:
+            self._senders[queue] = self._client.get_queue_sender(queue)
+        await self._senders[queue].send_messages(list(messages))
+
+    async def read(self, queue: str, count: int, *, within: float = 20.0, dead: bool = False) -> list[Found]:
+        """Read `count` messages, and whatever else arrives with them, and complete them."""
+        if (queue, dead) not in self._receivers:
+            sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead else None
+            receiver = self._client.get_queue_receiver(queue, sub_queue=sub_queue, socket_timeout=0.02)
+            self._receivers[queue, dead] = await receiver.__aenter__()
+        found: list[Found] = []
+        async with asyncio.timeout(within):
+            while len(found) < count:
+                found += await self._read_some(self._receivers[queue, dead])
+            return found + await self._read_some(self._receivers[queue, dead])
+
+    async def close(self) -> None:
+        await asyncio.gather(*(end.close() for end in (*self._senders.values(), *self._receivers.values())))
+
+    async def _read_some(self, receiver: ServiceBusReceiver) -> list[Found]:
+        received = await receiver.receive_messages(max_message_count=100, max_wait_time=0.2)
+        for message in received:
+            await receiver.complete_message(message)
+        return [_found(message) for message in received]
+
+
+def _found(message: ServiceBusReceivedMessage) -> Found:
+    properties = {
+        _text(key): _text(value) if isinstance(value, bytes) else value
+        for key, value in (message.application_properties or {}).items()
+    }
+    return Found(
+        str(message.message_id),
+        b"".join(message.body),
+        properties,
+        message.dead_letter_reason,
+        message.dead_letter_error_description,
+        message.delivery_count or 0,
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Wait for a condition, and fail if it does not come true."""
+
+    async def wait_for(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(20.0):
+            while not condition():  # noqa: ASYNC110 - conditions of a broker or a handler have no event to wait for
+                await asyncio.sleep(0.005)
+
+    return wait_for
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[ServiceBus]:
+    """Queues "in" and "out" with duplicate detection, and "short" whose locks last two seconds."""
+    queues = [
+        Queue("in", duplicate_detection=600.0),
+        Queue("out", duplicate_detection=600.0),
+        Queue("short", lock_duration=2.0, duplicate_detection=600.0),
+    ]
+    async with ServiceBus(queues) as service_bus:
+        yield service_bus
+
+
+@pytest.fixture
+async def far_end(bus: ServiceBus) -> AsyncIterator[FarEnd]:
+    async with ServiceBusClient.from_connection_string(bus.connection_string) as client:
+        end = FarEnd(client)
+        yield end
+        await end.close()
