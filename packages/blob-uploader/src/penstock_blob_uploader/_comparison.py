@@ -55,7 +55,7 @@ def _is_taken(refusal: HttpResponseError) -> bool:
 
 def _unseen(error: HttpResponseError, order: Order) -> Exception:
     """Return what it means that the blob cannot be looked at."""
-    if error.status_code == 403:  # noqa: PLR2004 - forbidden; the write itself was allowed a moment ago
+    if error.status_code == 403 and code_of(error) != "AuthenticationFailed":  # noqa: PLR2004 - known, but forbidden
         return Conflict(
             f"{order.doing}: a blob stands under this name and cannot be compared, because we may only write: grant "
             "the right to read as well, and upload again."

@@ -1,0 +1,292 @@
+"""Files arrive whole, under one name, once: counted at the far end, through the unmodified SDK."""
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from penstock_blob_uploader import (
+    AsyncBlobStorageUploader,
+    Conflict,
+    Created,
+    FileVanishedError,
+    Same,
+    UploaderClosedError,
+)
+from penstock_local_azure import Blob
+
+Holdings = Callable[[], Awaitable[dict[str, str]]]
+
+MIB = 1024**2
+
+
+def uploader_to(blob: Blob, **options: object) -> AsyncBlobStorageUploader:
+    return AsyncBlobStorageUploader(None, "box", connection_string=blob.connection_string, **options)  # type: ignore[arg-type]  # options vary by test
+
+
+def requests(blob: Blob) -> dict[str, int]:
+    """How often the stand-in was asked for what."""
+    counted: Any = blob.stats()["requests"]
+    return dict(counted)
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def test_200_files_of_several_producers_arrive_once_with_equal_bytes(
+    blob: Blob, holdings: Holdings, tmp_path: Path
+) -> None:
+    contents = {f"p{producer}-{n}.bin": os.urandom(n * 997) for producer in range(5) for n in range(40)}
+    paths = [written(tmp_path / name, content) for name, content in contents.items()]
+
+    async def produce(share: list[Path]) -> list[Created | Same]:
+        handles = [await uploader.upload_file(path, app_name="test") for path in share]
+        return [await handle for handle in handles]
+
+    async with uploader_to(blob) as uploader:
+        outcomes = await asyncio.gather(*(produce(paths[start::5]) for start in range(5)))
+
+    assert all(isinstance(outcome, Created) for share in outcomes for outcome in share)
+    assert await holdings() == {f"test/{name}": sha256(content) for name, content in contents.items()}
+    assert uploader.statistics().created == 200
+    assert requests(blob)["Put Blob"] == 200
+
+
+@pytest.mark.parametrize("size", [0, 1, 4 * MIB, 4 * MIB + 1, 9 * MIB])
+async def test_files_of_every_size_state_what_they_hold(
+    blob: Blob, far_end: ContainerClient, holdings: Holdings, tmp_path: Path, size: int
+) -> None:
+    content = os.urandom(size)
+
+    async with uploader_to(blob) as uploader:
+        outcome = await uploader.put(written(tmp_path / "f", content), "f")
+
+    properties = await far_end.get_blob_client("f").get_blob_properties()
+    assert outcome == Created(blob_name="f", length=size, sha256=sha256(content))
+    assert properties.metadata == {"sha256": sha256(content), "length": str(size)}
+    assert await holdings() == {"f": sha256(content)}
+
+
+async def test_metadata_and_content_type_travel_with_the_file(
+    blob: Blob, far_end: ContainerClient, tmp_path: Path
+) -> None:
+    small, large = written(tmp_path / "small", b"{}"), written(tmp_path / "large", bytes(5 * MIB))
+
+    async with uploader_to(blob) as uploader:
+        for path in (small, large):
+            await uploader.put(path, path.name, metadata={"app": "feedback"}, content_type="application/json")
+
+    for name in ("small", "large"):
+        properties = await far_end.get_blob_client(name).get_blob_properties()
+        assert properties.metadata["app"] == "feedback"
+        assert properties.content_settings.content_type == "application/json"
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"SHA256": "x"}, {"a-b": "x"}, {"": "x"}, {"a": "ü"}, {"a": " x"}, {"a": "x\r\ny"}]
+)
+async def test_metadata_the_service_would_refuse_is_refused_before_anything_is_sent(
+    blob: Blob, tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    async with uploader_to(blob) as uploader:
+        with pytest.raises(ValueError, match="metadata"):
+            await uploader.put(written(tmp_path / "f", b"x"), "f", metadata=metadata)
+
+    assert requests(blob) == {}
+
+
+@pytest.mark.parametrize("size", [3, 5 * MIB])
+async def test_a_second_uploader_finds_the_same_file_there(blob: Blob, tmp_path: Path, size: int) -> None:
+    path = written(tmp_path / "f", os.urandom(size))
+    async with uploader_to(blob) as first:
+        assert isinstance(await first.put(path, "f"), Created)
+
+    async with uploader_to(blob) as second:
+        assert isinstance(await second.put(path, "f"), Same)
+        assert isinstance(await (await second.upload_file(path, "f")), Same)
+
+    assert second.statistics().same == 1
+
+
+@pytest.mark.parametrize("size", [3, 5 * MIB])
+async def test_another_content_under_the_name_is_a_conflict_that_leaves_both_alone(
+    blob: Blob, holdings: Holdings, tmp_path: Path, size: int
+) -> None:
+    path = written(tmp_path / "f", b"a" * size)
+    async with uploader_to(blob, delete_after_upload=True) as uploader:
+        await uploader.put(path, "f")
+        path.write_bytes(b"b" * size)
+
+        with pytest.raises(Conflict) as conflict:
+            await (await uploader.upload_file(path, "f"))
+
+    assert conflict.value.permanent
+    assert (conflict.value.length, conflict.value.sha256) == (size, sha256(b"a" * size))
+    assert await holdings() == {"f": sha256(b"a" * size)}
+    assert path.read_bytes() == b"b" * size
+
+
+async def test_a_blob_somebody_else_made_without_a_hash_is_a_conflict(
+    blob: Blob, far_end: ContainerClient, tmp_path: Path
+) -> None:
+    await far_end.upload_blob("f", b"abc")
+
+    async with uploader_to(blob) as uploader:
+        with pytest.raises(Conflict, match="not stated"):
+            await uploader.put(written(tmp_path / "f", b"abc"), "f")
+
+
+async def test_uploaders_racing_for_one_name_make_one_blob_of_one_of_them(
+    blob: Blob, holdings: Holdings, tmp_path: Path
+) -> None:
+    contents = [bytes([n]) * (5 * MIB + n) for n in range(4)]
+    paths = [written(tmp_path / f"f{n}", content) for n, content in enumerate(contents)]
+
+    async with uploader_to(blob) as one, uploader_to(blob) as other:
+        results = await asyncio.gather(
+            one.put(paths[0], "f"), other.put(paths[1], "f"), one.put(paths[2], "f"), other.put(paths[3], "f"),
+            return_exceptions=True,
+        )  # fmt: skip
+
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "Conflict", "Created"]
+    winner = next(result for result in results if isinstance(result, Created))
+    assert await holdings() == {"f": winner.sha256}
+    assert winner.sha256 in {sha256(content) for content in contents}
+
+
+async def test_a_queued_file_is_deleted_once_its_blob_is_confirmed(
+    blob: Blob, holdings: Holdings, tmp_path: Path
+) -> None:
+    paths = [written(tmp_path / f"f{n}", b"x" * n) for n in range(10)]
+
+    async with uploader_to(blob, delete_after_upload=True) as uploader:
+        for handle in [await uploader.upload_file(path) for path in paths]:
+            await handle
+            assert not handle.path.exists()
+
+    assert len(await holdings()) == 10
+
+
+async def test_bad_files_are_refused_and_the_rest_arrives(blob: Blob, holdings: Holdings, tmp_path: Path) -> None:
+    fine = [written(tmp_path / f"f{n}", b"x") for n in range(5)]
+
+    async with uploader_to(blob) as uploader:
+        with pytest.raises(FileVanishedError):
+            await uploader.upload_file(tmp_path / "nothing")
+        for path in fine:
+            await uploader.upload_file(path)
+
+    assert set(await holdings()) == {path.name for path in fine}
+
+
+async def test_a_file_that_vanishes_while_queued_fails_alone(blob: Blob, holdings: Holdings, tmp_path: Path) -> None:
+    paths = [written(tmp_path / f"f{n}", b"x") for n in range(10)]
+
+    async with uploader_to(blob, max_concurrency=1) as uploader:
+        handles = [await uploader.upload_file(path) for path in paths]
+        paths[9].unlink()
+        with pytest.raises(FileVanishedError):
+            await handles[9]
+
+    assert set(await holdings()) == {f"f{n}" for n in range(9)}
+
+
+@pytest.mark.parametrize("name", ["ü/ß €.txt", "100%.txt", "a b+c&d=e?f#g;h.txt", "🙂.bin", "~tilde'quote\".x"])
+async def test_names_arrive_as_they_were_given(blob: Blob, holdings: Holdings, tmp_path: Path, name: str) -> None:
+    async with uploader_to(blob) as uploader:
+        await uploader.put(written(tmp_path / "f", b"x"), name)
+
+    assert set(await holdings()) == {name}
+
+
+async def test_a_missing_container_is_created_when_asked_for(blob: Blob, tmp_path: Path) -> None:
+    paths = [written(tmp_path / f"f{n}", bytes(5 * MIB)) for n in range(3)]
+    uploader = AsyncBlobStorageUploader(None, "fresh", connection_string=blob.connection_string, create_container=True)
+
+    async with uploader:
+        for handle in [await uploader.upload_file(path) for path in paths]:
+            assert isinstance(await handle, Created)
+
+    async with BlobServiceClient.from_connection_string(blob.connection_string) as service:
+        names = [name async for name in service.get_container_client("fresh").list_blob_names()]
+    assert sorted(names) == ["f0", "f1", "f2"]
+
+
+async def test_a_container_that_is_there_is_only_written_to(blob: Blob, tmp_path: Path) -> None:
+    async with uploader_to(blob, create_container=True) as uploader:
+        await uploader.put(written(tmp_path / "f", b"x"), "f")
+        await uploader.put(written(tmp_path / "g", bytes(5 * MIB)), "g")
+
+    assert set(requests(blob)) == {"Put Blob", "Put Block", "Put Block List"}
+
+
+async def test_a_client_you_give_is_used_and_left_open(blob: Blob, tmp_path: Path) -> None:
+    async with BlobServiceClient.from_connection_string(blob.connection_string) as client:
+        async with AsyncBlobStorageUploader(None, "box", client=client) as uploader:
+            await uploader.put(written(tmp_path / "f", b"x"), "f")
+
+        assert [name async for name in client.get_container_client("box").list_blob_names()] == ["f"]
+
+
+async def test_many_initialize_calls_make_one_uploader_and_after_shutdown_nothing_is_taken(
+    blob: Blob, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "f", b"x")
+    uploader = uploader_to(blob)
+    with pytest.raises(UploaderClosedError, match="initialize"):
+        await uploader.upload_file(path)
+
+    await asyncio.gather(*(uploader.initialize() for _ in range(5)))
+    assert isinstance(await (await uploader.upload_file(path)), Created)
+    assert await uploader.shutdown() == []
+    assert await uploader.shutdown() == []
+
+    with pytest.raises(UploaderClosedError):
+        await uploader.put(path, "f")
+
+
+GROWTH = """
+import asyncio, resource, sys
+from pathlib import Path
+from penstock_blob_uploader import AsyncBlobStorageUploader
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+async def main(connection_string, small, large):
+    async with AsyncBlobStorageUploader(None, "box", connection_string=connection_string) as uploader:
+        await uploader.put(Path(small), "small")
+        before = peak()
+        await uploader.put(Path(large), "large")
+        print(peak() - before)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
+async def test_a_64_mib_file_passes_through_flat_memory(blob: Blob, holdings: Holdings, tmp_path: Path) -> None:
+    content = os.urandom(64 * MIB)
+    small, large = written(tmp_path / "small", b"x"), written(tmp_path / "large", content)
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GROWTH, blob.connection_string, str(small), str(large), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert int(output) < 40 * MIB
+    assert (await holdings())["large"] == sha256(content)
