@@ -51,12 +51,12 @@ def test_an_extra_never_replaces_a_field_of_ours() -> None:
 
 def test_an_exception_is_told_in_fields() -> None:
     try:
-        os.environ["gone"]
+        os.environ["GONE"]
     except KeyError:
         fields = as_json(exc_info=sys.exc_info())
 
     assert fields["exc_type"] == "KeyError"
-    assert fields["exc_message"] == "'gone'"
+    assert fields["exc_message"] == "'GONE'"
     assert fields["exc_traceback"].startswith("Traceback (most recent call last)")
 
 

@@ -1,0 +1,105 @@
+"""The command: ships until it is told to stop, waits for those who still write, and says what stays."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Logs
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs flock and SIGTERM")
+
+WRITER = """
+import logging, sys
+from penstock_logging_monitor import configure_logging
+configure_logging(logs_dir=sys.argv[1], app="shop", process="slow", console=False)
+for line in sys.stdin:
+    logging.info(line.strip())
+    print("logged", flush=True)
+"""
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program whose output we read and whose input we write, and that does not outlive the test."""
+    running = subprocess.Popen(
+        [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def monitor(logs: Logs, archive: Path, drain: str) -> list[str]:
+    where = ["--logs-dir", str(logs.directory), "--target", str(archive)]
+    return ["-m", "penstock_logging_monitor", "run", *where, "--scan-interval", "0.05", "--drain", drain]
+
+
+def say(writer: subprocess.Popen[str], message: str) -> None:
+    """Have the writer log a message, and wait until it has."""
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    writer.stdin.write(message + "\n")
+    writer.stdin.flush()
+    assert writer.stdout.readline() == "logged\n"
+
+
+def first_line(running: subprocess.Popen[str]) -> str:
+    assert running.stdout is not None
+    return running.stdout.readline()
+
+
+def test_after_sigterm_it_waits_for_a_writer_that_goes_on(logs: Logs, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    with process("-c", WRITER, str(logs.directory)) as writer, process(*monitor(logs, archive, "30")) as shipping:
+        assert "shipping to directory" in first_line(shipping)
+        say(writer, "before the signal")
+
+        shipping.send_signal(signal.SIGTERM)
+        say(writer, "after the signal")
+        writer.communicate(timeout=20)  # ends its input, and so the writer
+        output, _ = shipping.communicate(timeout=20)
+
+    assert shipping.returncode == 0
+    assert "0 stay" in output
+    assert logs.names() == []
+    assert logs.messages("*.gz", below=archive) == ["before the signal", "after the signal"]
+
+
+def test_a_writer_that_was_killed_is_no_reason_to_wait(logs: Logs, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    with process("-c", WRITER, str(logs.directory)) as writer, process(*monitor(logs, archive, "30")) as shipping:
+        first_line(shipping)
+        say(writer, "last words")
+
+        writer.kill()
+        writer.wait(timeout=20)
+        shipping.send_signal(signal.SIGTERM)
+        shipping.communicate(timeout=20)
+
+    assert logs.messages("*.gz", below=archive) == ["last words"]
+
+
+def test_when_its_time_is_up_it_says_what_stays(logs: Logs, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    with process("-c", WRITER, str(logs.directory)) as writer, process(*monitor(logs, archive, "0.2")) as shipping:
+        first_line(shipping)
+        say(writer, "still writing")
+
+        shipping.send_signal(signal.SIGTERM)
+        output, _ = shipping.communicate(timeout=20)
+
+    assert shipping.returncode == 0
+    assert "1 stay" in output
+    assert "shop-slow.current.log" in output
