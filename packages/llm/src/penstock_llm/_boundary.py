@@ -4,9 +4,8 @@ The SDK's status errors quote the server, and the server may quote the prompt; s
 errors of connections, which hold no content, stay as causes.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import httpx2
@@ -16,6 +15,8 @@ from ._errors import CompletionError, ContentFiltered, EndpointUnavailable, Requ
 from ._filter import struck
 from ._waiting import retry_after
 
+T = TypeVar("T")
+
 _PASSING: Final = frozenset({408, 409, 429})
 _SETUP: Final = frozenset({401, 403, 404})
 _SERVER_ERROR: Final = 500
@@ -24,17 +25,15 @@ _SPENT: Final = "insufficient_quota"
 _FILTERED: Final = "content_filter"
 
 
-@contextmanager
-def mapped() -> Iterator[None]:
-    """Turn what the SDK raises within the block into a `CompletionError`."""
+async def mapped(call: Awaitable[T]) -> T:
+    """Await a call of the SDK, and raise a `CompletionError` where it raises an error of its own."""
     try:
-        yield
+        return await call
     except openai.APIStatusError as error:
         ours = _from_status(error)
     except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
         raise _from_connection(error) from error
-    else:
-        return
+    # Outside the handler, so that the SDK's error does not even travel along as context.
     raise ours
 
 

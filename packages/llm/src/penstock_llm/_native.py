@@ -56,14 +56,13 @@ class NativeEngine:
 
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request; see `Engine.ask`."""
-        with mapped():
-            response = await self._client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                body=self._body(question),
-                options={"max_retries": 0, "headers": {"x-ms-client-request-id": request_id}},
-            )
-        return _read(response)
+        call = self._client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            body=self._body(question),
+            options={"max_retries": 0, "headers": {"x-ms-client-request-id": request_id}},
+        )
+        return _read(await mapped(call))
 
     def _body(self, question: Question) -> dict[str, Any]:
         """Build the request's body."""

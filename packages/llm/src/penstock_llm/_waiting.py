@@ -8,8 +8,7 @@ from typing import Final
 LONGEST_WAIT: Final = 120.0
 """Seconds; whoever is told to wait longer has better things to do than to hold a message."""
 
-_FIRST: Final = 0.5
-_CAP: Final = 8.0
+_STEPS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 _JITTER: Final = 0.25
 
 
@@ -30,7 +29,7 @@ def delay(told: float | None, failures: int, draw: float) -> float:
     """Return the seconds to wait after so many failures in a row.
 
     Never less than told, and up to a quarter more, so that a fleet told the same does not wake up as one. Told nothing:
-    0.5 s doubled with each failure, at most 8 s, less up to a quarter.
+    half a second doubled with each failure, at most 8 s, less up to a quarter.
 
     Args:
         told: What the endpoint said, if anything.
@@ -39,7 +38,7 @@ def delay(told: float | None, failures: int, draw: float) -> float:
     """
     if told is not None:
         return told + draw * max(_JITTER * told, _JITTER)
-    grown: float = min(_CAP, _FIRST * 2 ** (failures - 1))
+    grown = _STEPS[min(failures, len(_STEPS)) - 1]
     return grown * (1 - _JITTER * draw)
 
 

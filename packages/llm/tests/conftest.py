@@ -1,0 +1,218 @@
+"""An endpoint that answers as a test scripts it, and a quota that remembers what was reserved and reported."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from penstock_llm import AzureOpenAIService
+from penstock_token_client import CallStatus, LocalQuota, Reservation
+
+Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it arrived."""
+
+    id: str
+    path: str
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+
+class ScriptedEndpoint:
+    """Plays one reply per request, in the order in which a test asked for them."""
+
+    def __init__(self) -> None:
+        self.requests: list[Seen] = []
+        self.arrived = asyncio.Event()
+        self._script: list[Reply] = []
+        application = web.Application()
+        application.router.add_post("/{path:.*}", self._serve)
+        self.server = TestServer(application, host="127.0.0.1")
+
+    @property
+    def url(self) -> str:
+        return str(self.server.make_url("")).rstrip("/")
+
+    @property
+    def ids(self) -> list[str]:
+        return [seen.id for seen in self.requests]
+
+    def says(
+        self,
+        content: str | None,
+        *,
+        finish_reason: str = "stop",
+        refusal: str | None = None,
+        usage: tuple[int, int] | None = (20, 10),
+        headers: Mapping[str, str] | None = None,
+        **choice: object,
+    ) -> None:
+        """Answer with a completion."""
+        message = {"role": "assistant", "content": content, "refusal": refusal}
+        body: dict[str, Any] = {"choices": [{"message": message, "finish_reason": finish_reason, **choice}]}
+        if usage is not None:
+            body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
+        self.sends(200, json.dumps(body), headers=headers)
+
+    def fails(
+        self, status: int, *, code: str = "oops", headers: Mapping[str, str] | None = None, **error: object
+    ) -> None:
+        """Answer with an error in Azure's form."""
+        body = {"error": {"code": code, "message": "It did not work.", **error}}
+        self.sends(status, json.dumps(body), headers=headers)
+
+    def sends(self, status: int, text: str, *, headers: Mapping[str, str] | None = None) -> None:
+        """Answer with any body."""
+
+        async def reply(_: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, text=text, content_type="application/json", headers=headers)
+
+        self._script.append(reply)
+
+    def hangs(self) -> None:
+        """Never answer."""
+
+        async def reply(_: web.Request) -> web.StreamResponse:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        self._script.append(reply)
+
+    def cuts(self) -> None:
+        """Close the connection in the middle of an answer."""
+
+        async def reply(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"content-length": "100"})
+            await response.prepare(request)
+            await response.write(b"{")
+            assert request.transport is not None
+            request.transport.close()
+            return response
+
+        self._script.append(reply)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.requests.append(
+            Seen(request.headers.get("x-ms-client-request-id", ""), request.path_qs, request.headers.copy(), body)
+        )
+        self.arrived.set()
+        return await self._script.pop(0)(request)
+
+
+@dataclass
+class Recorded:
+    """One reservation: what was asked, and what was told afterwards."""
+
+    inner: Reservation
+    reserved: int
+    max_tokens: int
+    deadline: float | None
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    released: bool = False
+    obtained_at: float = field(default_factory=time.monotonic)
+    left_at: float | None = None
+
+    @property
+    def request_id(self) -> str:
+        return self.inner.request_id
+
+    @property
+    def waited(self) -> float:
+        return self.inner.waited
+
+    @property
+    def suggested_max_tokens(self) -> int | None:
+        return self.inner.suggested_max_tokens
+
+    async def report(
+        self,
+        *,
+        prompt_tokens: int,
+        completion_tokens: int,
+        headers: Mapping[str, str] | None = None,
+        status: CallStatus = "ok",
+    ) -> bool:
+        self.reports.append(
+            {"usage": (prompt_tokens, completion_tokens), "status": status, "headers": dict(headers or {})}
+        )
+        return await self.inner.report(
+            prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, headers=headers, status=status
+        )
+
+    async def release(self) -> bool:
+        self.released = True
+        return await self.inner.release()
+
+
+class RecordingQuota(LocalQuota):
+    """A local quota that remembers every reservation."""
+
+    def __init__(self, *, tpm: int = 1_000_000, rpm: int = 60_000) -> None:
+        super().__init__(tpm=tpm, rpm=rpm)
+        self.reservations: list[Recorded] = []
+
+    @property
+    def ids(self) -> list[str]:
+        return [reservation.request_id for reservation in self.reservations]
+
+    @property
+    def statuses(self) -> list[str]:
+        return [report["status"] for reservation in self.reservations for report in reservation.reports]
+
+    async def charged(self) -> int:
+        """Tokens charged in the window."""
+        status = await self.get_status()
+        assert status is not None
+        return int(status["used_tokens"]) + int(status["locked_tokens"])
+
+    @asynccontextmanager
+    async def reserve(
+        self, token_count: int, *, max_tokens: int = 0, requests: int = 1, deadline: float | None = None
+    ) -> AsyncIterator[Reservation]:
+        async with super().reserve(
+            token_count, max_tokens=max_tokens, requests=requests, deadline=deadline
+        ) as reservation:
+            recorded = Recorded(reservation, token_count, max_tokens, deadline)
+            self.reservations.append(recorded)
+            try:
+                yield recorded
+            finally:
+                recorded.left_at = time.monotonic()
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's environment says must not reach a test."""
+    names = ("ENDPOINT", "DEPLOYMENT_NAME", "API_VERSION", "API_KEY", "SCOPE")
+    for name in (*(f"AZURE_OPENAI_{name}" for name in names), "TOKEN_COUNTER_URL", "TOKEN_COUNTER_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[ScriptedEndpoint]:
+    scripted = ScriptedEndpoint()
+    await scripted.server.start_server(shutdown_timeout=0.0)
+    yield scripted
+    await scripted.server.close()
+
+
+@pytest.fixture
+def quota() -> RecordingQuota:
+    return RecordingQuota()
+
+
+@pytest.fixture
+async def service(endpoint: ScriptedEndpoint, quota: RecordingQuota) -> AsyncIterator[AzureOpenAIService]:
+    async with AzureOpenAIService("gpt-4o", quota=quota, endpoint=endpoint.url, api_key="secret") as made:
+        yield made

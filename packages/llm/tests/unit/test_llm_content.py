@@ -1,0 +1,106 @@
+"""A canary in prompt, answer and the endpoint's own words is found in no log, error text, repr or traceback."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import BaseModel
+
+from penstock_llm import AzureOpenAIService, CompletionError
+
+if TYPE_CHECKING:
+    from conftest import ScriptedEndpoint
+
+CANARY = "xq7canaryzz"
+KEY = "sk-secret-canary"
+
+
+class Verdict(BaseModel):
+    score: int
+    counts: dict[str, int] = {}
+
+
+GOOD = f'{{"score": 1, "counts": {{"{CANARY}": 1}}}}'
+SOON = {"retry-after-ms": "1"}
+
+
+def filtered(endpoint: "ScriptedEndpoint") -> None:
+    endpoint.fails(400, code="content_filter", message=CANARY)
+
+
+def rejected(endpoint: "ScriptedEndpoint") -> None:
+    endpoint.fails(400, code="invalid_request", message=f"cannot read {CANARY}")
+
+
+def refused(endpoint: "ScriptedEndpoint") -> None:
+    endpoint.says(None, refusal=CANARY)
+
+
+def invalid(endpoint: "ScriptedEndpoint") -> None:
+    for _ in range(3):
+        endpoint.says(f'{{"score": "{CANARY}", "counts": {{"{CANARY}": "{CANARY}"}}}}')
+
+
+def no_json(endpoint: "ScriptedEndpoint") -> None:
+    for _ in range(3):
+        endpoint.says(CANARY)
+
+
+def malformed(endpoint: "ScriptedEndpoint") -> None:
+    for _ in range(3):
+        endpoint.sends(200, CANARY, headers=SOON)
+
+
+def truncated(endpoint: "ScriptedEndpoint") -> None:
+    endpoint.says(CANARY, finish_reason="length")
+
+
+def broken(endpoint: "ScriptedEndpoint") -> None:
+    for _ in range(3):
+        endpoint.fails(500, message=CANARY, headers=SOON)
+
+
+def cut(endpoint: "ScriptedEndpoint") -> None:
+    for _ in range(3):
+        endpoint.cuts()
+
+
+def everything_said_about(error: BaseException) -> str:
+    """Text, repr and traceback, with local causes and contexts, of an error and all that hangs on it."""
+    parts: list[str] = []
+    chain: list[BaseException | None] = [error]
+    while chain:
+        if (link := chain.pop()) is not None:
+            parts += [str(link), repr(link), *traceback.format_exception(link)]
+            chain += [link.__cause__, link.__context__]
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize("fault", [filtered, rejected, refused, invalid, no_json, malformed, truncated, broken, cut])
+async def test_no_failure_tells_content(
+    service: AzureOpenAIService,
+    endpoint: "ScriptedEndpoint",
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[["ScriptedEndpoint"], None],
+) -> None:
+    fault(endpoint)
+    with caplog.at_level(logging.DEBUG), pytest.raises(CompletionError) as caught:
+        await service.complete(Verdict, [{"role": "user", "content": CANARY}], max_retries=2)
+    assert CANARY in str(endpoint.requests[0].body), "the canary was sent"
+    assert CANARY not in everything_said_about(caught.value)
+    assert CANARY not in caplog.text
+    assert KEY not in caplog.text
+
+
+async def test_success_tells_no_content_either(
+    service: AzureOpenAIService, endpoint: "ScriptedEndpoint", caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint.says(CANARY)
+    endpoint.says(GOOD)
+    with caplog.at_level(logging.DEBUG):
+        completion = await service.complete(Verdict, [{"role": "user", "content": CANARY}])
+    assert CANARY in completion.value.counts
+    assert CANARY not in repr(completion)
+    assert CANARY not in caplog.text

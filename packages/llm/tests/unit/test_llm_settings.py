@@ -1,0 +1,203 @@
+"""Where a service goes: arguments win over the environment, which is read at construction; blank is unset."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+from openai import AsyncOpenAI
+
+from penstock_llm import AzureOpenAIService, EndpointUnavailable
+
+if TYPE_CHECKING:
+    from conftest import RecordingQuota, ScriptedEndpoint
+
+
+class Credential:
+    """An Entra ID credential that hands out one token, or fails."""
+
+    def __init__(self, *, works: bool = True) -> None:
+        self.works = works
+        self.scopes: list[str] = []
+        self.closed = False
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        self.scopes += scopes
+        if not self.works:
+            raise ClientAuthenticationError("no identity here")
+        return AccessToken("entra-token", 4_000_000_000)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+async def test_the_environment_is_enough(endpoint: "ScriptedEndpoint", monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(
+        monkeypatch,
+        {
+            "AZURE_OPENAI_ENDPOINT": endpoint.url,
+            "AZURE_OPENAI_DEPLOYMENT_NAME": "gpt-4o",
+            "AZURE_OPENAI_API_KEY": "from-environment",
+        },
+    )
+    endpoint.says("hello")
+    async with AzureOpenAIService() as service:
+        assert await service.send_prompt("", "hi") == "hello"
+    (seen,) = endpoint.requests
+    assert seen.headers["authorization"] == "Bearer from-environment"
+    assert seen.body["model"] == "gpt-4o"
+
+
+async def test_arguments_win_and_blank_is_unset(
+    endpoint: "ScriptedEndpoint", monkeypatch: pytest.MonkeyPatch, quota: "RecordingQuota"
+) -> None:
+    set_environment(
+        monkeypatch,
+        {
+            "AZURE_OPENAI_ENDPOINT": "https://elsewhere.invalid",
+            "AZURE_OPENAI_DEPLOYMENT_NAME": "other",
+            "AZURE_OPENAI_API_KEY": "other",
+            "AZURE_OPENAI_API_VERSION": "  ",
+        },
+    )
+    endpoint.says("hello")
+    async with AzureOpenAIService("gpt-4o", quota=quota, endpoint=endpoint.url, api_key="mine") as service:
+        await service.send_prompt("", "hi")
+    (seen,) = endpoint.requests
+    assert seen.path == "/openai/v1/chat/completions"
+    assert (seen.body["model"], seen.headers["authorization"]) == ("gpt-4o", "Bearer mine")
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/openai", "/openai/v1/"])
+async def test_an_endpoint_may_be_written_with_its_path(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota", suffix: str
+) -> None:
+    endpoint.says("hello")
+    async with AzureOpenAIService("gpt-4o", quota=quota, endpoint=endpoint.url + suffix, api_key="k") as service:
+        await service.send_prompt("", "hi")
+    assert endpoint.requests[0].path == "/openai/v1/chat/completions"
+
+
+async def test_a_version_selects_the_classic_route(endpoint: "ScriptedEndpoint", quota: "RecordingQuota") -> None:
+    endpoint.says("hello")
+    async with AzureOpenAIService(
+        "gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k", api_version="2024-10-21"
+    ) as service:
+        await service.send_prompt("", "hi")
+    (seen,) = endpoint.requests
+    assert seen.path == "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    assert seen.headers["api-key"] == "k"
+
+
+@pytest.mark.parametrize("version", [None, "2024-10-21"])
+async def test_a_credential_signs_in_and_is_not_closed(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota", monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a credential wins over the environment's key")
+    endpoint.says("hello")
+    credential = Credential()
+    async with AzureOpenAIService(
+        "gpt-4o",
+        quota=quota,
+        endpoint=endpoint.url,
+        credential=credential,
+        scope="https://example.org/.default",
+        api_version=version,
+    ) as service:
+        await service.send_prompt("", "hi")
+    assert endpoint.requests[0].headers["authorization"] == "Bearer entra-token"
+    assert credential.scopes == ["https://example.org/.default"]
+    assert not credential.closed
+
+
+async def test_a_credential_that_fails_is_the_environments_fault_and_nothing_is_charged(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    async with AzureOpenAIService(
+        "gpt-4o", quota=quota, endpoint=endpoint.url, credential=Credential(works=False)
+    ) as service:
+        with pytest.raises(EndpointUnavailable, match="no_token") as caught:
+            await service.send_prompt("", "hi", max_retries=0)
+    assert caught.value.environment
+    assert quota.reservations[0].released
+    assert not endpoint.requests
+
+
+async def test_a_client_that_was_given_is_used_and_stays_open(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.fails(500, headers={"retry-after-ms": "1"})
+    endpoint.says("hello")
+    async with AsyncOpenAI(api_key="theirs", base_url=f"{endpoint.url}/openai/v1", max_retries=5) as client:
+        async with AzureOpenAIService("gpt-4o", quota=quota, client=client) as service:
+            assert await service.send_prompt("", "hi") == "hello"
+        assert not client.is_closed()
+    assert endpoint.ids == quota.ids, "its own retries are off: each request has a reservation"
+
+
+async def test_a_quota_that_was_given_stays_open(endpoint: "ScriptedEndpoint", quota: "RecordingQuota") -> None:
+    async with AzureOpenAIService("gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k"):
+        pass
+    assert (await quota.lock_tokens(1)).allowed
+
+
+async def test_without_quota_and_counter_there_is_no_limit_and_one_warning(
+    endpoint: "ScriptedEndpoint", caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint.says("hello")
+    with caplog.at_level(logging.WARNING):
+        async with AzureOpenAIService("gpt-4o", endpoint=endpoint.url, api_key="k") as service:
+            await service.send_prompt("", "hi")
+    (record,) = caplog.records
+    assert "TOKEN_COUNTER_URL" in record.getMessage()
+
+
+@pytest.fixture
+async def counter() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A token counter's address and what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    async def lock(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return web.json_response({"allowed": True, "request_id": "token:rate", "rate_request_id": "rate"})
+
+    async def report(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return web.json_response({"success": True, "known": True})
+
+    application = web.Application()
+    application.router.add_post("/{any:.*}lock", lock)
+    application.router.add_post("/{any:.*}report", report)
+    async with TestServer(application, host="127.0.0.1") as server:
+        yield str(server.make_url("")), asked
+
+
+async def test_the_counter_of_the_environment_is_asked_under_the_app_id(
+    endpoint: "ScriptedEndpoint",
+    counter: tuple[str, list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, asked = counter
+    monkeypatch.setenv("TOKEN_COUNTER_URL", url)
+    endpoint.says("hello", usage=(9, 3))
+    async with AzureOpenAIService("gpt-4o", "feedback", endpoint=endpoint.url, api_key="k") as service:
+        await service.send_prompt("", "hi")
+    locked, reported = asked
+    assert (locked["app_id"], locked["max_tokens"]) == ("feedback", 1024)
+    assert (reported["prompt_tokens"], reported["completion_tokens"]) == (9, 3)
+    assert endpoint.ids == ["token:rate"]
