@@ -2,13 +2,16 @@
 
 import argparse
 from dataclasses import KW_ONLY, dataclass
-from typing import NoReturn
+from math import isfinite, nan
+from typing import Any, Final, NoReturn
 
 from ._local_azure import LocalAzure
 from ._openai import Deployment
 from ._service_bus import Queue
 
-PROGRAM = "penstock-local-azure"
+PROGRAM: Final = "penstock-local-azure"
+_LAST_PORT: Final = 65_535
+_QUEUE_OPTIONS: Final = {"dedupe": "duplicate_detection", "lock": "lock_duration"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +56,25 @@ def _local_azure(options: argparse.Namespace) -> LocalAzure:
     )
 
 
-_QUEUE_OPTIONS = {"dedupe": "duplicate_detection", "lock": "lock_duration"}
-
-
 def _queue(text: str) -> Queue:
-    """Read `NAME` or `NAME:dedupe=SECONDS,lock=SECONDS`."""
+    """Read `NAME`, or `NAME:OPTION=SECONDS` with options parted by commas."""
     name, _, options = text.partition(":")
-    values: dict[str, float] = {}
-    for option in filter(None, options.split(",")):
-        key, _, value = option.partition("=")
-        if key not in _QUEUE_OPTIONS:
-            raise ValueError(f"--queue takes NAME or NAME:dedupe=SECONDS,lock=SECONDS, not {text!r}")
-        try:
-            values[_QUEUE_OPTIONS[key]] = float(value)
-        except ValueError:
-            raise ValueError(f"the seconds in --queue {text!r} are no number") from None
+    values = dict(_queue_option(option, text) for option in options.split(",") if options)
     return Queue(name, **values)
+
+
+def _queue_option(option: str, text: str) -> tuple[str, Any]:
+    """Read one option of a queue, as an argument of `Queue`."""
+    key, _, value = option.partition("=")
+    if key not in _QUEUE_OPTIONS:
+        raise ValueError(f"--queue takes NAME or NAME:dedupe=SECONDS,lock=SECONDS, not {text!r}")
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = nan
+    if not isfinite(seconds):
+        raise ValueError(f"the seconds in --queue {text!r} are no number")
+    return _QUEUE_OPTIONS[key], seconds
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,6 +112,6 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     """Read a port."""
     port = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= port <= 65_535:  # noqa: PLR2004  # the last TCP port
-        raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
+    if not 0 <= port <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to {_LAST_PORT}, not {text!r}")
     return port

@@ -1,5 +1,8 @@
 """What can go wrong when stand-ins start."""
 
+import os
+from errno import EADDRINUSE
+
 
 class LocalAzureError(Exception):
     """A stand-in cannot do its work."""
@@ -15,17 +18,26 @@ class LocalAzureError(Exception):
 class AddressUnavailable(LocalAzureError):  # noqa: N818  # the name says what is wrong without a suffix
     """A stand-in cannot listen where it was told to.
 
-    Attributes:
+    Args:
         service: which one.
         host: the address it was to listen on.
         port: the port it was to listen on.
+        error: what the operating system said.
     """
 
-    def __init__(self, service: str, host: str, port: int, reason: str) -> None:
-        super().__init__(
-            f"{service} cannot listen on {host}, port {port} ({reason}): "
-            "end what uses the port or choose another one, 0 for any that is free."
-        )
+    def __init__(self, service: str, host: str, port: int, error: OSError) -> None:
+        if error.errno == EADDRINUSE:
+            why = f"port {port} of {host}, which is in use: end what uses it or choose another port, 0 for a free one"
+        else:
+            why = f"{host}, port {port}: choose another address or port ({_reason(error)})"
+        super().__init__(f"{service} cannot listen on {why}.")
         self.service = service
         self.host = host
         self.port = port
+
+
+def _reason(error: OSError) -> str:
+    """Return the operating system's own words; asyncio's repeat the address, a resolver's have no number of theirs."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or type(error).__name__

@@ -1,6 +1,5 @@
 """All three stand-ins at once, and the environment that leads to them."""
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
@@ -123,5 +122,4 @@ class LocalAzure:
         try:
             yield
         except OSError as error:
-            reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-            raise AddressUnavailable(service, self._host, self._ports[service], reason) from error
+            raise AddressUnavailable(service, self._host, self._ports[service], error) from error
