@@ -79,7 +79,9 @@ def _encoded(file_name: str) -> str:
 
 def _percent(character: str) -> str:
     """Write one character as its percent-encoded UTF-8, or as the raw byte a surrogate stands for."""
-    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
+    stands_for_byte = 0xDC80 <= ord(character) <= 0xDCFF  # noqa: PLR2004 - PEP 383
+    octets = character.encode("utf-8", "surrogateescape" if stands_for_byte else "surrogatepass")
+    return "".join(f"%{octet:02X}" for octet in octets)
 
 
 def _shortened(name: str) -> str:

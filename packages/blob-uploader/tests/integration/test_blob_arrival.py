@@ -4,16 +4,14 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from penstock_blob_uploader import (
     AsyncBlobStorageUploader,
-    Conflict,
     Created,
     FileVanishedError,
     Same,
@@ -21,7 +19,8 @@ from penstock_blob_uploader import (
 )
 from penstock_local_azure import Blob
 
-Holdings = Callable[[], Awaitable[dict[str, str]]]
+if TYPE_CHECKING:
+    from conftest import Holdings
 
 MIB = 1024**2
 
@@ -46,7 +45,7 @@ def sha256(content: bytes) -> str:
 
 
 async def test_200_files_of_several_producers_arrive_once_with_equal_bytes(
-    blob: Blob, holdings: Holdings, tmp_path: Path
+    blob: Blob, holdings: "Holdings", tmp_path: Path
 ) -> None:
     contents = {f"p{producer}-{n}.bin": os.urandom(n * 997) for producer in range(5) for n in range(40)}
     paths = [written(tmp_path / name, content) for name, content in contents.items()]
@@ -66,7 +65,7 @@ async def test_200_files_of_several_producers_arrive_once_with_equal_bytes(
 
 @pytest.mark.parametrize("size", [0, 1, 4 * MIB, 4 * MIB + 1, 9 * MIB])
 async def test_files_of_every_size_state_what_they_hold(
-    blob: Blob, far_end: ContainerClient, holdings: Holdings, tmp_path: Path, size: int
+    blob: Blob, far_end: ContainerClient, holdings: "Holdings", tmp_path: Path, size: int
 ) -> None:
     content = os.urandom(size)
 
@@ -107,79 +106,7 @@ async def test_metadata_the_service_would_refuse_is_refused_before_anything_is_s
     assert requests(blob) == {}
 
 
-@pytest.mark.parametrize("size", [3, 5 * MIB])
-async def test_a_second_uploader_finds_the_same_file_there(blob: Blob, tmp_path: Path, size: int) -> None:
-    path = written(tmp_path / "f", os.urandom(size))
-    async with uploader_to(blob) as first:
-        assert isinstance(await first.put(path, "f"), Created)
-
-    async with uploader_to(blob) as second:
-        assert isinstance(await second.put(path, "f"), Same)
-        assert isinstance(await (await second.upload_file(path, "f")), Same)
-
-    assert second.statistics().same == 1
-
-
-@pytest.mark.parametrize("size", [3, 5 * MIB])
-async def test_another_content_under_the_name_is_a_conflict_that_leaves_both_alone(
-    blob: Blob, holdings: Holdings, tmp_path: Path, size: int
-) -> None:
-    path = written(tmp_path / "f", b"a" * size)
-    async with uploader_to(blob, delete_after_upload=True) as uploader:
-        await uploader.put(path, "f")
-        path.write_bytes(b"b" * size)
-
-        with pytest.raises(Conflict) as conflict:
-            await (await uploader.upload_file(path, "f"))
-
-    assert conflict.value.permanent
-    assert (conflict.value.length, conflict.value.sha256) == (size, sha256(b"a" * size))
-    assert await holdings() == {"f": sha256(b"a" * size)}
-    assert path.read_bytes() == b"b" * size
-
-
-async def test_a_blob_somebody_else_made_without_a_hash_is_a_conflict(
-    blob: Blob, far_end: ContainerClient, tmp_path: Path
-) -> None:
-    await far_end.upload_blob("f", b"abc")
-
-    async with uploader_to(blob) as uploader:
-        with pytest.raises(Conflict, match="not stated"):
-            await uploader.put(written(tmp_path / "f", b"abc"), "f")
-
-
-async def test_uploaders_racing_for_one_name_make_one_blob_of_one_of_them(
-    blob: Blob, holdings: Holdings, tmp_path: Path
-) -> None:
-    contents = [bytes([n]) * (5 * MIB + n) for n in range(4)]
-    paths = [written(tmp_path / f"f{n}", content) for n, content in enumerate(contents)]
-
-    async with uploader_to(blob) as one, uploader_to(blob) as other:
-        results = await asyncio.gather(
-            one.put(paths[0], "f"), other.put(paths[1], "f"), one.put(paths[2], "f"), other.put(paths[3], "f"),
-            return_exceptions=True,
-        )  # fmt: skip
-
-    assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "Conflict", "Created"]
-    winner = next(result for result in results if isinstance(result, Created))
-    assert await holdings() == {"f": winner.sha256}
-    assert winner.sha256 in {sha256(content) for content in contents}
-
-
-async def test_a_queued_file_is_deleted_once_its_blob_is_confirmed(
-    blob: Blob, holdings: Holdings, tmp_path: Path
-) -> None:
-    paths = [written(tmp_path / f"f{n}", b"x" * n) for n in range(10)]
-
-    async with uploader_to(blob, delete_after_upload=True) as uploader:
-        for handle in [await uploader.upload_file(path) for path in paths]:
-            await handle
-            assert not handle.path.exists()
-
-    assert len(await holdings()) == 10
-
-
-async def test_bad_files_are_refused_and_the_rest_arrives(blob: Blob, holdings: Holdings, tmp_path: Path) -> None:
+async def test_bad_files_are_refused_and_the_rest_arrives(blob: Blob, holdings: "Holdings", tmp_path: Path) -> None:
     fine = [written(tmp_path / f"f{n}", b"x") for n in range(5)]
 
     async with uploader_to(blob) as uploader:
@@ -191,7 +118,7 @@ async def test_bad_files_are_refused_and_the_rest_arrives(blob: Blob, holdings: 
     assert set(await holdings()) == {path.name for path in fine}
 
 
-async def test_a_file_that_vanishes_while_queued_fails_alone(blob: Blob, holdings: Holdings, tmp_path: Path) -> None:
+async def test_a_file_that_vanishes_while_queued_fails_alone(blob: Blob, holdings: "Holdings", tmp_path: Path) -> None:
     paths = [written(tmp_path / f"f{n}", b"x") for n in range(10)]
 
     async with uploader_to(blob, max_concurrency=1) as uploader:
@@ -204,7 +131,7 @@ async def test_a_file_that_vanishes_while_queued_fails_alone(blob: Blob, holding
 
 
 @pytest.mark.parametrize("name", ["ü/ß €.txt", "100%.txt", "a b+c&d=e?f#g;h.txt", "🙂.bin", "~tilde'quote\".x"])
-async def test_names_arrive_as_they_were_given(blob: Blob, holdings: Holdings, tmp_path: Path, name: str) -> None:
+async def test_names_arrive_as_they_were_given(blob: Blob, holdings: "Holdings", tmp_path: Path, name: str) -> None:
     async with uploader_to(blob) as uploader:
         await uploader.put(written(tmp_path / "f", b"x"), name)
 
@@ -277,7 +204,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
-async def test_a_64_mib_file_passes_through_flat_memory(blob: Blob, holdings: Holdings, tmp_path: Path) -> None:
+async def test_a_64_mib_file_passes_through_flat_memory(blob: Blob, holdings: "Holdings", tmp_path: Path) -> None:
     content = os.urandom(64 * MIB)
     small, large = written(tmp_path / "small", b"x"), written(tmp_path / "large", content)
 

@@ -1,7 +1,6 @@
-"""The queue over a put that does as it is told: repetition, pauses, shutdown, and failures nobody awaits."""
+"""The queue over a put that does as it is told: order, repetition, pauses."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,11 +11,9 @@ from penstock_blob_uploader import (
     AccessDeniedError,
     Created,
     FileVanishedError,
-    NotUploadedError,
     Same,
     UnavailableError,
     Upload,
-    UploadError,
 )
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._queue import Rules, UploadQueue
@@ -186,121 +183,3 @@ async def test_giving_up_waiting_does_not_give_up_the_upload() -> None:
 
     go_on.set()
     assert isinstance(await within(upload), Created)
-
-
-# --- Failures nobody awaits -------------------------------------------------------------------------------------------
-
-
-def reports(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if "nobody waits for" in record.getMessage()]
-
-
-async def failed(queue: UploadQueue, times: int) -> None:
-    async with asyncio.timeout(5):
-        while queue.statistics().failed < times:
-            await asyncio.sleep(0)
-
-
-async def test_a_failure_whose_handle_was_dropped_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    queue = queue_over(Script(FileVanishedError("f is gone")).put)
-    queue.add(order("f"))
-
-    await failed(queue, 1)
-    await queue.stop(drain=None)
-
-    assert len(reports(caplog)) == 1
-    assert "f is gone" in reports(caplog)[0]
-
-
-async def test_a_failure_whose_handle_is_dropped_later_is_logged_then(caplog: pytest.LogCaptureFixture) -> None:
-    queue = queue_over(Script(FileVanishedError("f is gone")).put)
-    upload = queue.add(order("f"))
-    await failed(queue, 1)
-    assert not reports(caplog), "somebody may still await it"
-
-    del upload
-    gc.collect()
-
-    assert len(reports(caplog)) == 1
-
-
-async def test_a_failure_still_unheard_of_is_logged_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    queue = queue_over(Script(FileVanishedError("f is gone")).put)
-    upload = queue.add(order("f"))
-
-    await queue.stop(drain=None)
-
-    assert len(reports(caplog)) == 1
-    del upload
-    gc.collect()
-    assert len(reports(caplog)) == 1
-
-
-async def test_an_awaited_failure_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    queue = queue_over(Script(FileVanishedError("f is gone")).put)
-
-    with pytest.raises(FileVanishedError):
-        await within(queue.add(order("f")))
-    await queue.stop(drain=None)
-    gc.collect()
-
-    assert not reports(caplog)
-
-
-async def test_a_failure_that_is_kept_does_not_keep_what_led_to_it() -> None:
-    error = UnavailableError("busy")
-    error.__cause__ = ValueError("holds the request, and with it the content")
-    upload = queue_over(Script(error).put, max_retries=0).add(order("f"))
-
-    with pytest.raises(UploadError) as failure:
-        await within(upload)
-
-    assert failure.value.__cause__ is None
-
-
-# --- The end ----------------------------------------------------------------------------------------------------------
-
-
-async def test_shutdown_works_until_the_queue_is_empty() -> None:
-    queue = queue_over(Script(UnavailableError("busy"), UnavailableError("busy")).put, max_running=2)
-    handles = [queue.add(order(f"f{n}")) for n in range(20)]
-
-    left = await queue.stop(drain=None)
-
-    assert left == []
-    assert all(handle.done() for handle in handles)
-    assert queue.statistics().created == 20
-
-
-async def test_an_empty_queue_ends_at_once() -> None:
-    async with asyncio.timeout(5):
-        assert await queue_over(Script().put).stop(drain=None) == []
-
-
-async def test_at_the_deadline_what_runs_is_ended_and_what_is_left_is_named() -> None:
-    async def put(order: Order) -> Created:
-        if order.blob_name == "quick":
-            return order.created("00")
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    queue = queue_over(put, max_running=2)
-    quick, stuck, also_stuck, waiting = (queue.add(order(name)) for name in ("quick", "stuck", "also-stuck", "waiting"))
-
-    left = await queue.stop(drain=0.05)
-
-    assert isinstance(await within(quick), Created)
-    assert sorted(map(str, left)) == ["also-stuck", "stuck", "waiting"]
-    for handle in (stuck, also_stuck, waiting):
-        with pytest.raises(NotUploadedError, match="kept"):
-            await within(handle)
-    assert queue.statistics().running == queue.statistics().waiting == 0
-
-
-async def test_a_pause_does_not_outlast_the_deadline() -> None:
-    queue = queue_over(Script(*(AccessDeniedError("no") for _ in range(1000))).put)
-    upload = queue.add(order("f"))
-
-    assert await queue.stop(drain=0.05) == [Path("f")]
-    with pytest.raises(NotUploadedError):
-        await within(upload)

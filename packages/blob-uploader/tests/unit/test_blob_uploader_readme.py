@@ -1,0 +1,32 @@
+"""The README's examples run as they are, in the order in which they stand."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from penstock_local_azure import Blob
+
+README = Path(__file__).parents[2] / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+async def test_the_examples_do_what_they_say(
+    blob: Blob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT", raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", blob.connection_string)
+    monkeypatch.setenv("AZURE_STORAGE_CONTAINER", "fresh")
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-")
+
+    for example in EXAMPLES:
+        await asyncio.to_thread(exec, compile(example, README.name, "exec"), {})
+
+    async with BlobServiceClient.from_connection_string(blob.connection_string) as service:
+        names = [name async for name in service.get_container_client("fresh").list_blob_names()]
+    assert len(EXAMPLES) == 2
+    assert names == ["2026/report.pdf", "feedback/report.pdf"]
+    assert "feedback/report.pdf: 5 bytes" in capsys.readouterr().out
