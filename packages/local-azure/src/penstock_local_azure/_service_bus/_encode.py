@@ -41,6 +41,11 @@ def encode(value: Value) -> bytes:
     return encoder(value)
 
 
+def encoder_of(kind: type) -> Callable[[Value], bytes]:
+    """Return what writes values as the type `kind`, also plain numbers and strings that are not instances of it."""
+    return _ENCODERS[kind]
+
+
 def described(code: int, encoded: bytes) -> bytes:
     """Put the descriptor `code` before an encoded value, in the three-byte form that every peer reads."""
     return bytes((0x00, 0x53, code)) + encoded

@@ -24,6 +24,8 @@ MAX_FRAME_SIZE: Final = 65_536
 HEADER_SIZE: Final = 8
 _HEADER = struct.Struct(">IBBH")
 _WORD = 4
+_PROTOCOL_HEADER = int.from_bytes(b"AMQP")
+"""What a protocol header looks like where a frame has its size."""
 
 
 class FrameError(ValueError):
@@ -47,7 +49,7 @@ class FrameSplitter:
     """Cuts a byte stream, fed in pieces of any size, into protocol headers and frames."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[Frame | bytes]:
         """Take in bytes and yield what is complete: a `Frame`, or a protocol header as its eight bytes.
@@ -55,20 +57,18 @@ class FrameSplitter:
         Raises:
             FrameError: if a header is impossible or a frame is larger than `MAX_FRAME_SIZE`.
         """
-        self._buffer += data
+        data = self._rest + data
         start = 0
-        try:
-            while len(self._buffer) - start >= HEADER_SIZE:
-                size, offset, frame_type, channel = _HEADER.unpack_from(self._buffer, start)
-                if self._buffer.startswith(b"AMQP", start):
-                    size = HEADER_SIZE
-                elif not _WORD * offset <= size <= MAX_FRAME_SIZE or _WORD * offset < HEADER_SIZE:
-                    raise FrameError(f"a frame of {size} bytes whose body starts at byte {_WORD * offset}")
-                end = start + size
-                if end > len(self._buffer):
-                    return
-                whole = bytes(self._buffer[start:end])
-                start = end
-                yield whole if whole.startswith(b"AMQP") else Frame(frame_type, channel, whole[_WORD * offset :])
-        finally:
-            del self._buffer[:start]
+        while len(data) - start >= HEADER_SIZE:
+            size, offset, frame_type, channel = _HEADER.unpack_from(data, start)
+            if size == _PROTOCOL_HEADER:
+                size = HEADER_SIZE
+            elif not HEADER_SIZE <= _WORD * offset <= size <= MAX_FRAME_SIZE:
+                raise FrameError(f"a frame of {size} bytes whose body starts at byte {_WORD * offset}")
+            end = start + size
+            if end > len(data):
+                break
+            whole = data[start:end]
+            start = end
+            yield whole if whole.startswith(b"AMQP") else Frame(frame_type, channel, whole[_WORD * offset :])
+        self._rest = data[start:]

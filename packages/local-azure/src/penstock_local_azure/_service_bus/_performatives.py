@@ -7,7 +7,7 @@ defaults what a missing or null field means. `_WIRE` adds each one's descriptor 
 from typing import NamedTuple
 
 from ._decode import DecodeError, decode
-from ._encode import described, encode, list_of
+from ._encode import described, encode, encoder_of, list_of
 from ._types import Described, Symbol, UByte, UInt, ULong, UShort, Value
 
 SENDER, RECEIVER = False, True
@@ -186,6 +186,11 @@ _WIRE: dict[type[Performative], tuple[int, tuple[type | None, ...]]] = {
 
 _BY_CODE = {code: kind for kind, (code, _) in _WIRE.items()}
 _DEFAULTS = {kind: [kind._field_defaults.get(name) for name in kind._fields] for kind in _WIRE}
+_ENCODERS = {
+    kind: [encode if wire_type in (_ANY, Described) else encoder_of(wire_type) for wire_type in types]
+    for kind, (_, types) in _WIRE.items()
+}
+_NULL = encode(None)
 _NULLABLE = {(Begin, "remote_channel"), (Flow, "next_incoming_id")}
 _MANDATORY = {
     kind: [name for name in kind._fields if name not in kind._field_defaults and (kind, name) not in _NULLABLE]
@@ -196,13 +201,12 @@ _MANDATORY = {
 def encode_performative(performative: Performative) -> bytes:
     """Write a performative; fields at the end that say nothing beyond their default are left out."""
     kind = type(performative)
-    code, types = _WIRE[kind]
     defaults = _DEFAULTS[kind]
     count = len(performative)
     while count and performative[count - 1] == defaults[count - 1]:
         count -= 1
-    items = zip(performative[:count], types, strict=False)
-    return described(code, list_of([encode(_typed(value, wire_type)) for value, wire_type in items]))
+    fields = zip(performative[:count], _ENCODERS[kind], strict=False)
+    return described(_WIRE[kind][0], list_of([_NULL if value is None else write(value) for value, write in fields]))
 
 
 def decode_performative(body: bytes) -> tuple[Performative, bytes]:
@@ -225,10 +229,9 @@ def _read(kind: type[Performative], given: list[Value]) -> Performative:
     if len(given) > len(defaults):
         raise DecodeError(f"{kind.__name__} has {len(defaults)} fields, not {len(given)}")
     fields = list(defaults)
-    for place, item in enumerate(given):
+    for place, (item, wire_type) in enumerate(zip(given, types, strict=False)):
         if item is None:
             continue
-        wire_type = types[place]
         if wire_type is not None and type(item) is not wire_type:
             raise DecodeError(f"{kind.__name__}.{kind._fields[place]} is no {wire_type.__name__}")
         fields[place] = item
@@ -237,8 +240,3 @@ def _read(kind: type[Performative], given: list[Value]) -> Performative:
         if getattr(performative, name) is None:
             raise DecodeError(f"{kind.__name__} without {name}")
     return performative
-
-
-def _typed(value: Value, wire_type: type | None) -> Value:
-    """Give a field its wire type; Python's plain numbers and names come without."""
-    return value if value is None or wire_type is None or isinstance(value, wire_type) else wire_type(value)

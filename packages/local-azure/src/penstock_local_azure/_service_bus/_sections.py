@@ -5,22 +5,33 @@ own marks; and, when it dead-letters, two application properties. Everything els
 passes through byte for byte.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from ._decode import DecodeError, decode, skip
+from ._decode import DecodeError, decode, open_compound, skip
 from ._encode import described, encode, list_of, map_of
-from ._types import Symbol, Timestamp, UInt, ULong, Value
+from ._types import Timestamp, UInt, ULong, Value
 
 HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS = 0x70, 0x71, 0x72
 PROPERTIES, APPLICATION_PROPERTIES = 0x73, 0x74
 DATA, SEQUENCE, VALUE, FOOTER = 0x75, 0x76, 0x77, 0x78
 
-SCHEDULED_TIME: Final = Symbol("x-opt-scheduled-enqueue-time")
+SCHEDULED_TIME: Final = "x-opt-scheduled-enqueue-time"
 
-_NO_HEADER = (b"\x40",) * 4
-"""Four nulls."""
+BROKER_ANNOTATIONS: Final = frozenset(
+    {
+        "x-opt-deadletter-source",
+        "x-opt-enqueued-time",
+        "x-opt-locked-until",
+        "x-opt-message-state",
+        "x-opt-sequence-number",
+    }
+)
+"""Annotations that are the broker's to write: ignored when a sender sets them."""
+
+_NULL = encode(None)
+_NO_HEADER = (_NULL,) * 4
 
 
 class Section(NamedTuple):
@@ -42,21 +53,19 @@ class RawMap:
     @classmethod
     def of(cls, data: bytes, offset: int) -> "RawMap":
         """Cut the map at `offset` open."""
-        end = skip(data, offset)
-        match data[offset]:
-            case 0xC1:
-                return cls(data[offset + 2], data[offset + 3 : end])
-            case 0xD1:
-                return cls(int.from_bytes(data[offset + 5 : offset + 9]), data[offset + 9 : end])
-            case 0x40:
-                return cls()
-        raise DecodeError("a section that should hold a map does not")
+        if data[offset] not in (0xC1, 0xD1):
+            raise DecodeError("a section that should hold a map does not")
+        size, start, end = open_compound(data, offset)
+        return cls(size, data[start:end])
 
-    def with_entries(self, entries: dict[Value, Value]) -> "RawMap":
-        """Set entries; those of the same key go, all others stay as they are encoded."""
-        kept = [self.body[start:end] for key, start, end in self._spans() if key not in entries]
-        added = [encode(key) + encode(value) for key, value in entries.items()]
-        return RawMap(2 * (len(kept) + len(added)), b"".join(kept + added))
+    def plus(self, size: int, body: bytes) -> "RawMap":
+        """Append encoded entries; whoever does so knows that their keys are new."""
+        return RawMap(self.size + size, self.body + body)
+
+    def without(self, keys: Collection[str]) -> "RawMap":
+        """Leave out the entries of some keys; all others stay as they are encoded."""
+        kept = [self.body[start:end] for key, start, end in self._spans() if key not in keys]
+        return RawMap(2 * len(kept), b"".join(kept))
 
     def get(self, wanted: str) -> Value:
         """Read the value of one key; None if it is not there."""
@@ -98,22 +107,24 @@ class Message:
     scheduled_for: int | None = None
     """Milliseconds since the epoch before which the sender does not want it delivered."""
 
-    def encoded(self, annotations: dict[Value, Value], delivery_count: int) -> bytes:
-        """Write the message with the broker's marks."""
+    def encoded(self, marks: RawMap, delivery_count: int) -> bytes:
+        """Write the message with the broker's annotations."""
         header = list_of([*self.header, encode(UInt(delivery_count))])
         return b"".join(
             (
                 described(HEADER, header),
-                self.annotations.with_entries(annotations).encoded(MESSAGE_ANNOTATIONS),
+                self.annotations.plus(marks.size, marks.body).encoded(MESSAGE_ANNOTATIONS),
                 self.properties,
                 self.application_properties.encoded(APPLICATION_PROPERTIES),
                 self.body,
             )
         )
 
-    def with_application_properties(self, entries: dict[str, Value]) -> "Message":
+    def with_application_properties(self, entries: dict[str, str]) -> "Message":
         """Return a copy with these application properties set."""
-        return replace(self, application_properties=self.application_properties.with_entries(entries))
+        body = b"".join(encode(key) + encode(value) for key, value in entries.items())
+        properties = self.application_properties.without(entries).plus(2 * len(entries), body)
+        return replace(self, application_properties=properties)
 
 
 def read_message(payload: bytes) -> Message:
@@ -129,9 +140,9 @@ def read_message(payload: bytes) -> Message:
     for section in split_sections(payload):
         match section.code:
             case 0x70:
-                header = _sender_fields(payload, section.value)
+                header = _encoded_fields(payload, section.value, 4)
             case 0x72:
-                annotations = RawMap.of(payload, section.value)
+                annotations = RawMap.of(payload, section.value).without(BROKER_ANNOTATIONS)
             case 0x73:
                 properties = payload[section.start : section.end]
                 message_id = _message_id(payload, section.value)
@@ -189,16 +200,21 @@ def read_fields(payload: bytes, offset: int) -> list[Value]:
     return fields
 
 
-def _sender_fields(payload: bytes, offset: int) -> tuple[bytes, ...]:
-    """Encode the header's first four fields again, missing ones as null."""
-    fields = [*read_fields(payload, offset), None, None, None, None]
-    return tuple(encode(field) for field in fields[:4])
+def _encoded_fields(payload: bytes, offset: int, count: int) -> tuple[bytes, ...]:
+    """Return the first fields of a list as they are encoded; missing ones as null."""
+    there, start, _ = open_compound(payload, offset)
+    fields = []
+    for _ in range(min(there, count)):
+        end = skip(payload, start)
+        fields.append(payload[start:end])
+        start = end
+    return (*fields, *[_NULL] * (count - len(fields)))
 
 
 def _message_id(payload: bytes, offset: int) -> str | None:
     """Read the first field of the properties as text: Service Bus compares ids as such."""
-    fields = read_fields(payload, offset)
-    return str(fields[0]) if fields and fields[0] is not None else None
+    message_id, _ = decode(_encoded_fields(payload, offset, 1)[0])
+    return None if message_id is None else str(message_id)
 
 
 def _scheduled_for(annotations: RawMap) -> int | None:
