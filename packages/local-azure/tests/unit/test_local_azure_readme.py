@@ -1,0 +1,31 @@
+"""The README's examples do what it says."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock_local_azure import LocalAzure
+
+README = Path(__file__).parents[2] / "README.md"
+PROGRAM, TEST = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(block: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(block, README.name, "exec"), names)  # noqa: S102  # our own page
+    return names
+
+
+def test_the_program_prints_an_answer_and_its_account(capsys: pytest.CaptureFixture[str]) -> None:
+    run(PROGRAM)
+
+    answer, account = capsys.readouterr().out.splitlines()
+    assert answer.endswith(".")
+    assert ast.literal_eval(account)["requests"] == 1
+
+
+async def test_the_test_passes(local_azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:
+    await run(TEST)["test_the_model_is_asked_once"](local_azure, monkeypatch)
