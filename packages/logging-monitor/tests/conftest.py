@@ -83,3 +83,18 @@ def logs(tmp_path: Path) -> Iterator[Logs]:
     logs = Logs(tmp_path / "logs")
     yield logs
     logs.end()
+
+
+@pytest.fixture
+def fresh_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """The root logger of a process that has set up nothing, and whose environment says nothing."""
+    for variable in ("LOGS_DIR", "APP_NAME_FOR_LOGGER", "PROCESS_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []
+    yield root
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)

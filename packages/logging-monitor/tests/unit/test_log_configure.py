@@ -12,24 +12,15 @@ import pytest
 from penstock_logging_monitor import JsonFormatter, TextFormatter, configure_logging, get_app_name, get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
+pytestmark = pytest.mark.usefixtures("fresh_root")
+
+
 @pytest.fixture(autouse=True)
-def fresh_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[logging.Logger]:
-    """A root logger as in a process that has set up nothing, with ./logs in a temporary directory."""
-    for variable in ("LOGS_DIR", "APP_NAME_FOR_LOGGER", "PROCESS_NAME"):
-        monkeypatch.delenv(variable, raising=False)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers[:] = []
-    yield root
-    for handler in root.handlers:
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def names(directory: Path) -> list[str]:

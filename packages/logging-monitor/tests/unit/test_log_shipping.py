@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock_logging_monitor import Arrival, LogMonitorService
+from penstock_logging_monitor import Arrival, LogMonitorService, configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -292,6 +293,27 @@ async def test_shutdown_ends_by_its_deadline_and_names_what_stays(logs: Logs) ->
 
     assert logs.names() == [staying]
     assert logs.messages(staying) == ["left over"]
+
+
+@pytest.mark.usefixtures("fresh_root")
+async def test_shutdown_ships_its_own_processs_log_and_does_not_wait_for_itself(logs: Logs) -> None:
+    class Talkative(Archive):
+        async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:
+            logging.getLogger("shop").info("while it is shipped")
+            return await super().put(path, name, metadata)
+
+    configure_logging(logs_dir=logs.directory, app="shop", process="both", console=False)
+    archive = Talkative()
+    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01, compress="none")
+    await service.initialize()
+    logging.getLogger("shop").info("before the end")
+
+    async with asyncio.timeout(10):
+        staying = await service.shutdown(drain=60)
+
+    (content,) = archive.blobs.values()
+    assert b"before the end" in content
+    assert logs.messages(*staying) == ["while it is shipped"]
 
 
 async def test_shutdown_without_initialize_and_twice_is_harmless(logs: Logs) -> None:
