@@ -158,8 +158,8 @@ class Recorded:
 class RecordingQuota(LocalQuota):
     """A local quota that remembers every reservation."""
 
-    def __init__(self, *, tpm: int = 1_000_000, rpm: int = 60_000) -> None:
-        super().__init__(tpm=tpm, rpm=rpm)
+    def __init__(self, *, tpm: int = 1_000_000, rpm: int = 60_000, headroom: float = 0.02) -> None:
+        super().__init__(tpm=tpm, rpm=rpm, headroom=headroom)
         self.reservations: list[Recorded] = []
 
     @property
