@@ -30,9 +30,9 @@ class Node:
         request = Request("1", None, {"operation": f"com.microsoft:{operation}"}, body)
         return answer_management(self.queue, request)
 
-    def settle(self, status: str, token: UUID | None = None, **details: str) -> Reply:
-        tokens = Array([token or self.token])
-        return self.ask("update-disposition", {"disposition-status": status, "lock-tokens": tokens, **details})
+    def settle(self, status: str, token: UUID | None = None, details: dict[str, str] | None = None) -> Reply:
+        body = {"disposition-status": status, "lock-tokens": Array([token or self.token])}
+        return self.ask("update-disposition", {**body, **(details or {})})
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_message_is_abandoned_by_its_token(node: Node) -> None:
 def test_a_message_is_dead_lettered_by_its_token(node: Node) -> None:
     details = {"deadletter-reason": "why", "deadletter-description": "how"}
 
-    assert node.settle("suspended", **details).status == 200
+    assert node.settle("suspended", details=details).status == 200
 
     (entry,) = node.dead.peek(0, 1)
     assert entry.message.application_properties.get("DeadLetterErrorDescription") == "how"

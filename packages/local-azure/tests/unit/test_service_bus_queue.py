@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock_local_azure._service_bus._clock import Clock

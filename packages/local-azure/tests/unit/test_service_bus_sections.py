@@ -1,7 +1,8 @@
 """Messages: the broker reads and writes its own parts and leaves the sender's as they are, byte for byte."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock_local_azure._service_bus._decode import DecodeError, decode
 from penstock_local_azure._service_bus._encode import described, encode

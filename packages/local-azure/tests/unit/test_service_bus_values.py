@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock_local_azure._service_bus._decode import DecodeError, decode, skip
 from penstock_local_azure._service_bus._encode import encode
