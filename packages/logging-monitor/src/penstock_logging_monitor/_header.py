@@ -79,7 +79,8 @@ def parse_header(line: bytes) -> Header | None:
 
 def read_first_line(fd: int) -> tuple[bytes, Header | None]:
     """Return a file's first line, with its line feed, and the header that it is, if it is one."""
-    line, feed, _ = os.pread(fd, _LONGEST, 0).partition(b"\n")
+    os.lseek(fd, 0, os.SEEK_SET)
+    line, feed, _ = os.read(fd, _LONGEST).partition(b"\n")
     return line + feed, parse_header(line) if feed else None
 
 
@@ -92,7 +93,7 @@ def describe_process(app: str, process: str, now_ns: int) -> Header:
         boot_id=_boot_id(),
         pid=os.getpid(),
         pid_ns=_pid_namespace(),
-        process_started=psutil.Process().create_time(),
+        process_started=_process_started(),
         start_ns=now_ns,
         opened_ns=now_ns,
         seq=0,
@@ -110,6 +111,13 @@ def _boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:  # not Linux: the time of the boot names it just as well
         return f"boot-{int(psutil.boot_time())}"
+
+
+def _process_started() -> float | None:
+    try:
+        return psutil.Process().create_time()
+    except (psutil.Error, OSError):  # /proc may be closed to us; who we are does not depend on it
+        return None
 
 
 def _pid_namespace() -> int | None:

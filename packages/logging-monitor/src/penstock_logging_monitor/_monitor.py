@@ -77,6 +77,10 @@ class LogMonitorService:
     ) -> None:
         if compress not in EXTENSION:
             raise ValueError(f"compress must be 'gzip' or 'none', not {compress!r}")
+        if scan_interval <= 0:
+            raise ValueError(f"scan_interval must be more than 0 seconds, not {scan_interval}")
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         self.directory = choose_logs_dir(logs_dir)
         self.target = choose_target(
             target=target,

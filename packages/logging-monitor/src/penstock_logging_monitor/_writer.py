@@ -114,13 +114,15 @@ class CurrentFile:
 
 
 def _claim_empty(path: Path) -> int | None:
-    """Lock a new, empty file under this name; None when a live namesake has it."""
+    """Lock a new, empty file under this name; None when a live namesake has it, or what is there may not be moved."""
     while True:
         fd = _lock.claim(path, _CREATE)
         if fd is None or os.fstat(fd).st_size == 0:
             return fd
         try:
             _set_aside(path, fd)
+        except PermissionError:
+            return None
         finally:
             os.close(fd)
 

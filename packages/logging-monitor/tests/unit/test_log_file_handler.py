@@ -116,6 +116,20 @@ def test_a_file_of_another_naming_is_set_aside_unchanged(logs: Logs) -> None:
     assert logs.messages("*.current.log") == ["ours"]
 
 
+def test_a_dead_namesakes_file_that_may_not_be_moved_is_walked_around(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.dead_writer("of the dead", process="w")
+
+    with monkeypatch.context() as refusal:
+        refusal.setattr("pathlib.Path.rename", refuse)
+        handler = logs.writer("w")
+    logs.say(handler, "of the living")
+
+    assert logs.messages("shop-w.current.log") == ["of the dead"]
+    assert logs.messages("shop-w~1.current.log") == ["of the living"]
+
+
 def test_names_that_no_file_could_bear_are_made_harmless(logs: Logs) -> None:
     handler = logs.writer("../../etc/w\0" + "x" * 300, app="a/b")
 
@@ -193,9 +207,6 @@ def test_a_rotation_that_is_refused_goes_on_in_the_old_file(
     handler = logs.writer("w", max_bytes=500)
     logs.say(handler, "a" * 300)
 
-    def refuse(path: Path, target: Path) -> Path:
-        raise PermissionError(13, "Permission denied", str(path), None, str(target))
-
     with monkeypatch.context() as refusal:
         refusal.setattr("pathlib.Path.rename", refuse)
         logs.say(handler, "b" * 300, "c" * 300)
@@ -228,6 +239,10 @@ def test_a_line_is_a_line_of_unicode_for_every_reader(logs: Logs) -> None:
     assert "é" in text
     _, line = text.splitlines()
     assert json.loads(line)["message"] == odd
+
+
+def refuse(path: Path, target: Path) -> Path:
+    raise PermissionError(13, "Permission denied", str(path), None, str(target))
 
 
 @contextmanager

@@ -333,6 +333,8 @@ async def test_shutdown_without_initialize_and_twice_is_harmless(logs: Logs) -> 
         ({"account_name": "acct", "account_url": "https://acct.example"}, "account_name and account_url each say"),
         ({"account_name": "acct", "connection_string": "x"}, "account_name and connection_string each say"),
         ({"compress": "rar"}, "compress must be 'gzip' or 'none', not 'rar'"),
+        ({"scan_interval": 0}, "scan_interval must be more than 0 seconds, not 0"),
+        ({"concurrency": 0}, "concurrency must be at least 1, not 0"),
         ({"account_name": "acct", "container_name": "Not A Container"}, "container_name"),
     ],
 )
