@@ -249,6 +249,8 @@ class TestBlocks:
         await blob.commit_block_list([BlobBlock("001"), BlobBlock("000")])
         assert await (await blob.download_blob()).readall() == b"rightleft "
         assert (await blob.get_block_list("uncommitted"))[1] == []
+        settings = (await blob.get_blob_properties()).content_settings
+        assert (settings.content_type, settings.content_md5) == ("application/octet-stream", None)
 
     async def test_committed_ones_can_be_used_again(self, container: ContainerClient) -> None:
         blob = container.get_blob_client("log")

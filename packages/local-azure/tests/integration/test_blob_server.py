@@ -1,6 +1,7 @@
 """The Blob stand-in as a server: its accounts, its life, what it refuses, and bodies that are large or break off."""
 
 import asyncio
+import gzip
 import json
 import socket
 import time
@@ -163,6 +164,12 @@ class TestBodies:
         tracemalloc.stop()
         assert blob.stats()["bytes"] == 32 * MIB
         assert peak < 36 * MIB, f"{held / MIB:.1f} MiB held, {peak / MIB:.1f} MiB at the peak"
+
+    async def test_with_an_encoding_are_kept_as_sent(self, logs: ContainerClient) -> None:
+        packed = gzip.compress(b"a line\n")
+        blob = await logs.upload_blob("one", packed, headers={"Content-Encoding": "gzip"})
+        assert (await blob.get_blob_properties()).content_settings.content_encoding == "gzip"
+        assert await (await blob.download_blob(decompress=False)).readall() == packed
 
     async def test_that_break_off_leave_nothing(self, blob: Blob, logs: ContainerClient) -> None:
         async with _socket(blob) as (_, writer):
