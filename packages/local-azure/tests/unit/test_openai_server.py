@@ -113,7 +113,7 @@ class TestRoutes:
 
 
 class TestParameters:
-    @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[1]", b"[" * 100_000])
+    @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[1]", b'{"seed": NaN}', b"[" * 100_000])
     async def test_a_body_that_is_no_json_object_is_malformed(self, client: Client, raw: bytes) -> None:
         status, _, answered = await client.post(raw)
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ._api_error import bad_request, not_implemented
 from ._schema import read_schema
@@ -93,13 +93,18 @@ def read_body(raw: bytes) -> dict[str, Any]:
         ApiError: it is no JSON object.
     """
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        # The parser's own message would be quoted with a position only; the body itself never is.
+        # The body is content, and the parser's error holds all of it.
         raise bad_request("The body of the request is not valid JSON.") from None
     if not isinstance(body, dict):
         raise bad_request("The body of the request must be a JSON object.")
     return body
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse what Python takes for a number and JSON does not."""
+    raise ValueError(name)
 
 
 def read_chat_request(body: Mapping[str, Any], max_output_tokens: int) -> ChatRequest:

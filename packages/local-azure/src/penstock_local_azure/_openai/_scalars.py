@@ -23,7 +23,7 @@ def _is_number(value: Json) -> bool:
 TYPES: Final[Mapping[str, Callable[[Json], bool]]] = {
     "array": lambda value: isinstance(value, list),
     "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: _is_number(value) and value == floor(value),  # type: ignore[arg-type]  # it is a number
+    "integer": lambda value: _is_number(value) and value % 1 == 0,  # type: ignore[operator]  # it is a number
     "null": lambda value: value is None,
     "number": _is_number,
     "object": lambda value: isinstance(value, dict),
