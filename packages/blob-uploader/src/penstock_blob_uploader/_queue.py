@@ -223,9 +223,8 @@ class UploadQueue:
             await asyncio.wait(cut_short)
         left = {job: None for job in [*cut_short.values(), *self._schedule.drain()] if not job.settlement.settled}
         for job in left:
-            self._give_up(
-                job, NotUploadedError(f"{job.order.doing}: the uploader was shut down first; the file is kept.")
-            )
+            job.settlement.notice.needless()  # all of them are reported together
+            self._give_up(job, NotUploadedError(f"{job.order.doing}: the uploader was shut down; the file is kept."))
         self._set_alarm()
         for settlement in self._failed:
             settlement.notice.give()

@@ -64,6 +64,7 @@ async def _stage_all(blob: BlobClient, blocks: Blocks, at_once: int) -> list[Blo
 
     async def stage(block_id: str, data: bytes) -> None:
         try:
+            # A stream is written in small pieces that let the loop breathe; bytes would be written in one go.
             await blob.stage_block(block_id, io.BytesIO(data), length=len(data))
         finally:
             room.release()

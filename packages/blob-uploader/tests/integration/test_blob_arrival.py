@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,26 @@ async def test_many_initialize_calls_make_one_uploader_and_after_shutdown_nothin
 
     with pytest.raises(UploaderClosedError):
         await uploader.put(path, "f")
+
+
+async def test_the_loop_s_own_thread_never_opens_a_file(
+    blob: Blob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = written(tmp_path / "small", b"x"), written(tmp_path / "large", bytes(5 * MIB))
+    threads: list[threading.Thread] = []
+    open_as_ever = os.open
+
+    def open_and_note(path: Path, flags: int) -> int:
+        threads.append(threading.current_thread())
+        return open_as_ever(path, flags)
+
+    async with uploader_to(blob) as uploader:
+        monkeypatch.setattr(os, "open", open_and_note)
+        for path in (small, large):
+            await (await uploader.upload_file(path))
+
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
 
 
 GROWTH = """

@@ -167,6 +167,17 @@ async def test_at_the_deadline_what_runs_is_ended_and_what_is_left_is_named() ->
     assert queue.statistics().running == queue.statistics().waiting == 0
 
 
+async def test_what_is_left_is_reported_together_not_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    queue = queue_over(Script(*(AccessDeniedError("no") for _ in range(1000))).put)
+    for n in range(100):
+        queue.add(order(f"f{n}"))
+
+    left = await queue.stop(drain=0)
+
+    assert len(left) == queue.statistics().failed == 100
+    assert not reports(caplog)
+
+
 async def test_a_pause_does_not_outlast_the_deadline() -> None:
     queue = queue_over(Script(*(AccessDeniedError("no") for _ in range(1000))).put)
     upload = queue.add(order("f"))
