@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+
 from penstock_local_azure import Queue, ServiceBus
 
 
@@ -58,7 +59,7 @@ class FarEnd:
 
 
 def _found(message: ServiceBusReceivedMessage) -> Found:
-    properties = {
+    properties: dict[str, object] = {
         _text(key): _text(value) if isinstance(value, bytes) else value
         for key, value in (message.application_properties or {}).items()
     }
@@ -85,7 +86,7 @@ def eventually() -> Eventually:
 
     async def wait_for(condition: Callable[[], object]) -> None:
         async with asyncio.timeout(20.0):
-            while not condition():  # noqa: ASYNC110 - conditions of a broker or a handler have no event to wait for
+            while not condition():
                 await asyncio.sleep(0.005)
 
     return wait_for

@@ -72,6 +72,8 @@ def connect(
         raise ConfigurationError("give credential with fully_qualified_namespace; a connection string has its own key")
     kinds = {"amqp": TransportType.Amqp, "websockets": TransportType.AmqpOverWebsocket}
     sdk_options = {name: value for name, value in options.items() if value is not None}
+    # One retry policy is enough, and it is ours: the SDK's would hold up everything else on the same receiver.
+    sdk_options["retry_total"] = 0
     sdk_options["transport_type"] = kinds[resolve_transport(transport)]
     return Connection(None, lambda: _make_client(target, credential, sdk_options))
 

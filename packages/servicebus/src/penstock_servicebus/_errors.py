@@ -11,6 +11,8 @@ from azure.servicebus.exceptions import (
     MessageSizeExceededError,
 )
 
+from penstock_servicebus._sdk_internals import AMQPException
+
 
 class ServiceBusHandlerError(Exception):
     """Root of this package's errors; carries the facts a caller decides by.
@@ -81,7 +83,7 @@ class LockLost(ServiceBusHandlerError):  # noqa: N818 - the name says what happe
 
 # A broken link shows as AttributeError on None or as ValueError ("already shutdown") deep inside the SDK
 # (Azure/azure-sdk-for-python #48921, #35618): for us all of these mean that the link must be made anew.
-_BROKEN = (AzureError, AttributeError, OSError, ValueError)
+_BROKEN = (AzureError, AMQPException, AttributeError, OSError, ValueError)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """One SDK sender or receiver that is opened on first use and made anew after a fault."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from penstock_servicebus._errors import ServiceBusUnavailable, mapped
+from penstock_servicebus._sdk_internals import Wire
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Link(Generic[EndT]):
         self._make = make
         self._random = random
         self._end: EndT | None = None
+        self._wire: Wire | None = None
         self._faults = 0
 
     @property
@@ -56,7 +57,7 @@ class Link(Generic[EndT]):
             end = self._make()
             with mapped(f"open {self._name}"):
                 await end.__aenter__()
-            self._end = end
+            self._end, self._wire = end, Wire(end)
         return self._end
 
     def works(self) -> None:
@@ -72,11 +73,12 @@ class Link(Generic[EndT]):
     async def close(self) -> None:
         """Close the end, if there is one; a dead one fails in as many ways as the SDK has layers."""
         end, self._end = self._end, None
-        if end is None:
+        wire, self._wire = self._wire, None
+        if end is None or wire is None:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_WITHIN):
-                try:
-                    await end.close()
-                except Exception:
-                    _logger.debug("closing %s failed", self._name, exc_info=True)
+        for farewell in (end.close, wire.cut):
+            try:
+                async with asyncio.timeout(_CLOSE_WITHIN):
+                    await farewell()
+            except Exception:
+                _logger.debug("closing %s failed", self._name, exc_info=True)

@@ -4,7 +4,7 @@ from azure.servicebus.aio import ServiceBusReceiver
 
 from penstock_servicebus._errors import LockLost, mapped
 from penstock_servicebus._held import Held
-from penstock_servicebus._release import release
+from penstock_servicebus._sdk_internals import release
 from penstock_servicebus._statistics import Counts
 from penstock_servicebus._verdict import Verdict
 

@@ -1,14 +1,14 @@
 """What happens to messages that are handled well: counted at the far end."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from pydantic import BaseModel
+
 from penstock_local_azure import ServiceBus
 from penstock_servicebus import AsyncServiceBusHandler
-from pydantic import BaseModel
 
 
 class Question(BaseModel):
@@ -203,10 +203,10 @@ async def test_a_second_stage_takes_results_of_one_origin_as_different_works(bus
         return message
 
     await far_end.send("in", ServiceBusMessage("x", message_id="x"))
-    stages: list[tuple[Callable[..., Any], str, str, int]] = [(twice, "in", "short", 1), (echo, "short", "out", 2)]
-    for process, source, target, count in stages:
-        handler = AsyncServiceBusHandler(process, source, target, connection_string=bus.connection_string)
-        await handler.run(max_messages=count)
+    first = AsyncServiceBusHandler(twice, "in", "short", connection_string=bus.connection_string)
+    second = AsyncServiceBusHandler(echo, "short", "out", connection_string=bus.connection_string)
+    await first.run(max_messages=1)
+    await second.run(max_messages=2)
 
     found = await far_end.read("out", 2)
     assert {result.message_id for result in found} == {"x/0/0", "x/1/0"}

@@ -1,0 +1,47 @@
+"""The few private things of the SDK that nothing public replaces, all in this module (azure-servicebus 7.15).
+
+`release`: Of AMQP's outcomes the SDK keeps one to itself: `released`. It uses it for messages that arrive outside a
+receive call and when a receiver is closed (`enhanced_message_received_async`, `drain_and_release_messages_async`), but
+no method of the receiver offers it. Abandoning instead would count a delivery, and ten of those (the queue's default
+`maxDeliveryCount`) dead-letter a message by no fault of its own.
+
+`Wire`: When a connection broke, `Connection.close` marks it ended first and then does not disconnect what has ended, so
+that its socket stays open until it is garbage.
+
+`AMQPException`: The protocol layer's error, which escapes unmapped where the SDK closes or settles.
+"""
+
+from typing import Any
+
+from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus._pyamqp.error import AMQPException
+from azure.servicebus.aio import ServiceBusReceiver
+
+__all__ = ["AMQPException", "Wire", "release"]
+
+
+async def release(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+    """Give `message` back uncounted; if its link was made anew since, by abandoning it."""
+    link: Any = receiver._handler  # noqa: SLF001 - see above
+    delivery: Any = message
+    if link is not None and delivery._receiver is receiver:  # noqa: SLF001 - a delivery belongs to its link
+        try:
+            await link.settle_messages_async(delivery._delivery_id, delivery._delivery_tag, "released")  # noqa: SLF001
+        except AMQPException:
+            pass  # the link no longer knows this delivery
+        else:
+            return
+    await receiver.abandon_message(message)
+
+
+class Wire:
+    """The transport under an open sender or receiver."""
+
+    def __init__(self, end: object) -> None:
+        connection = getattr(getattr(end, "_handler", None), "_connection", None)
+        self._transport: Any = getattr(connection, "_transport", None)
+
+    async def cut(self) -> None:
+        """Close the socket, if the SDK has not."""
+        if self._transport is not None:
+            await self._transport.close()
