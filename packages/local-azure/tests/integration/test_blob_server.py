@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import socket
 import time
 import tracemalloc
@@ -171,7 +172,20 @@ class TestBodies:
         assert (await blob.get_blob_properties()).content_settings.content_encoding == "gzip"
         assert await (await blob.download_blob(decompress=False)).readall() == packed
 
-    async def test_that_break_off_leave_nothing(self, blob: Blob, logs: ContainerClient) -> None:
+    async def test_that_nobody_reads_to_the_end_are_no_fault(
+        self, blob: Blob, logs: ContainerClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await logs.upload_blob("large", bytes(32 * MIB))
+        async with _socket(blob) as (reader, writer):
+            writer.write(_head(blob, "GET", "/logs/large", {}))
+            assert b" 200 " in await reader.readline()
+        assert await logs.exists()
+        await blob.__aexit__(None, None, None)
+        assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
+
+    async def test_that_break_off_leave_nothing(
+        self, blob: Blob, logs: ContainerClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
         async with _socket(blob) as (_, writer):
             writer.write(_head(blob, "PUT", "/logs/torn", {"Content-Length": "1000", "x-ms-blob-type": "BlockBlob"}))
             writer.write(b"half of it")
@@ -183,6 +197,7 @@ class TestBodies:
             "bytes": 0,
             "requests": {"Get Blob Properties": 1, "Put Blob": 1},
         }
+        assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
     async def test_of_unknown_length_are_refused(self, blob: Blob) -> None:
         headers = {"Transfer-Encoding": "chunked", "x-ms-blob-type": "BlockBlob"}

@@ -44,7 +44,7 @@ class Refusal(Exception):  # noqa: N818  # it is an answer on its way to the cli
 
     Args:
         code: Azure's error code, one of the table above.
-        detail: What in the request led here: the name of a header, parameter or operation, never its value.
+        detail: What in the request led here: the name of a header, parameter or operation.
     """
 
     def __init__(self, code: str, detail: str = "") -> None:

@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
@@ -136,6 +137,8 @@ class Blob:
         except Refusal as refusal:
             await request.release()  # of a body unread: some clients hear nothing before they have said it all
             return _answers.refused(request, refusal)
+        except ConnectionError:
+            return web.Response(status=HTTPStatus.BAD_REQUEST)  # the client hung up: nobody will read this
 
     async def _serve(self, call: Call) -> web.StreamResponse:
         """Let a request through to its operation."""
