@@ -1,0 +1,125 @@
+"""Arguments, environment, and what happens when they contradict each other."""
+
+from typing import Any
+
+import pytest
+
+from penstock_servicebus import AsyncServiceBusHandler, ConfigurationError
+from penstock_servicebus._settings import Target, resolve_target, resolve_transport
+
+STRING = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=CANARY"
+
+
+async def process(message: str) -> str:
+    return message
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVICE_BUS_NAMESPACE", "SERVICE_BUS_CONNECTION_STRING", "SERVICE_BUS_TRANSPORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "string", "environment", "expected"),
+    [
+        ("a.example", None, {"SERVICE_BUS_CONNECTION_STRING": STRING}, Target(namespace="a.example")),
+        (None, STRING, {"SERVICE_BUS_NAMESPACE": "a"}, Target(connection_string=STRING)),
+        (None, None, {"SERVICE_BUS_NAMESPACE": " a.example "}, Target(namespace="a.example")),
+        (" ", "", {"SERVICE_BUS_NAMESPACE": " ", "SERVICE_BUS_CONNECTION_STRING": STRING}, Target(None, STRING)),
+        ("sb://a.example/", None, {}, Target(namespace="a.example")),
+        ("https://a.example:443/", None, {}, Target(namespace="a.example:443")),
+    ],
+)
+def test_an_argument_wins_then_the_environment(
+    namespace: str | None, string: str | None, environment: dict[str, str], expected: Target
+) -> None:
+    assert resolve_target(namespace, string, environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("namespace", "string", "environment", "named"),
+    [
+        ("a", STRING, {}, ["fully_qualified_namespace", "connection_string"]),
+        (
+            None,
+            None,
+            {"SERVICE_BUS_NAMESPACE": "a", "SERVICE_BUS_CONNECTION_STRING": STRING},
+            ["SERVICE_BUS_NAMESPACE", "SERVICE_BUS_CONNECTION_STRING"],
+        ),
+        (
+            None,
+            None,
+            {"SERVICE_BUS_NAMESPACE": " "},
+            [
+                "SERVICE_BUS_NAMESPACE",
+                "SERVICE_BUS_CONNECTION_STRING",
+                "fully_qualified_namespace",
+                "connection_string",
+            ],
+        ),
+    ],
+)
+def test_what_is_missing_or_said_twice_is_named(
+    namespace: str | None, string: str | None, environment: dict[str, str], named: list[str]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_target(namespace, string, environment)
+
+    assert all(name in str(caught.value) for name in named)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "CANARY" not in repr(Target(connection_string=STRING))
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "expected"),
+    [(None, "", "amqp"), (None, "WebSockets", "websockets"), ("amqp", "websockets", "amqp")],
+)
+def test_the_transport_is_amqp_unless_told(argument: str | None, variable: str, expected: str) -> None:
+    assert resolve_transport(argument, {"SERVICE_BUS_TRANSPORT": variable}) == expected
+
+
+def test_another_transport_is_refused_by_both_names() -> None:
+    with pytest.raises(ConfigurationError, match="transport or SERVICE_BUS_TRANSPORT must be amqp or websockets"):
+        resolve_transport("carrier pigeon", {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"in_queue_name": " "}, "in_queue_name"),
+        ({"out_queue_name": ""}, "out_queue_name"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"retry_delay": 0}, "retry_delay"),
+        ({"max_wait_time": -1.0}, "max_wait_time"),
+        ({"message_batch_size": 0}, "message_batch_size"),
+        ({"max_concurrency": 1.5}, "max_concurrency"),
+        ({"receivers": 11}, "receivers"),
+        ({"max_handling_time": float("nan")}, "max_handling_time"),
+        ({"client": object()}, "client"),
+        ({"credential": object()}, "credential"),
+        ({"transport": "smoke"}, "transport"),
+        ({"connection_string": None}, "SERVICE_BUS_NAMESPACE"),
+    ],
+)
+def test_the_constructor_refuses_what_cannot_work_by_name(arguments: dict[str, Any], named: str) -> None:
+    sound = {"in_queue_name": "in", "out_queue_name": "out", "connection_string": STRING}
+
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        AsyncServiceBusHandler(process, **sound | arguments)
+
+    assert isinstance(caught.value, ValueError)
+    assert "CANARY" not in str(caught.value)
+
+
+async def test_the_environment_is_read_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_BUS_CONNECTION_STRING", STRING)
+
+    handler = AsyncServiceBusHandler(process, "in", "out")
+
+    assert not handler.running
+    assert handler.total_processed_messages == 0
+    assert handler.sleep_seconds == 0.05
