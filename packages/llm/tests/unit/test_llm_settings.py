@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import openai.lib.azure
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -123,6 +124,25 @@ async def test_a_credential_signs_in_and_is_not_closed(
     assert endpoint.requests[0].headers["authorization"] == "Bearer entra-token"
     assert credential.scopes == ["https://example.org/.default"]
     assert not credential.closed
+
+
+@pytest.mark.skipif(
+    not hasattr(openai.lib.azure, "_resolve_azure_auth"),
+    reason="the oldest SDKs' Azure client reads its own variables beside an explicit credential",
+)
+async def test_the_keys_of_the_sdks_own_variables_are_not_used(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = ("AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY", "OPENAI_API_KEY")
+    set_environment(monkeypatch, dict.fromkeys(stray, "stray"))
+    endpoint.says("hello")
+    async with AzureOpenAIService(
+        "gpt-4o", quota=quota, endpoint=endpoint.url, credential=Credential(), api_version="2024-10-21"
+    ) as service:
+        await service.send_prompt("", "hi")
+    (seen,) = endpoint.requests
+    assert seen.headers["authorization"] == "Bearer entra-token"
+    assert "api-key" not in seen.headers
 
 
 async def test_a_credential_that_fails_is_the_environments_fault_and_nothing_is_charged(
