@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import time
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_blob_uploader._errors import NotUploadedError, SetupError, SourceError, UploadError
-from penstock_blob_uploader._handle import Settlement, Upload
+from penstock_blob_uploader._handle import Notice, Settlement, Upload
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._outcomes import Created, Outcome
 from penstock_blob_uploader._reading import delete
@@ -61,7 +62,7 @@ class UploadQueue:
         self._stopping = False
         self._paused: str | None = None
         self._counts: Counter[str] = Counter()
-        self._failed: list[Settlement] = []
+        self._notices: weakref.WeakSet[Notice] = weakref.WeakSet()
 
     def add(self, order: Order) -> Upload:
         """Queue an upload and return its handle."""
@@ -77,7 +78,7 @@ class UploadQueue:
             running=len(self._running),
             created=self._counts["created"],
             same=self._counts["same"],
-            failed=len(self._failed),
+            failed=self._counts["failed"],
             retries=self._counts["retries"],
             uploaded_bytes=self._counts["uploaded_bytes"],
             kept=self._counts["kept"],
@@ -210,7 +211,8 @@ class UploadQueue:
     def _give_up(self, job: _Job, error: Exception) -> None:
         """Settle a failure. Its handle may be kept for long, so what led to it, and holds the content, is let go."""
         error.__cause__ = error.__context__ = None
-        self._failed.append(job.settlement)
+        self._counts["failed"] += 1
+        self._notices.add(job.settlement.notice)
         job.settlement.fail(error.with_traceback(None))
 
     async def _abandon(self) -> list[Path]:
@@ -226,6 +228,6 @@ class UploadQueue:
             job.settlement.notice.needless()  # all of them are reported together
             self._give_up(job, NotUploadedError(f"{job.order.doing}: the uploader was shut down; the file is kept."))
         self._set_alarm()
-        for settlement in self._failed:
-            settlement.notice.give()
+        for notice in list(self._notices):
+            notice.give()
         return [job.order.path for job in left]

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
@@ -25,12 +25,6 @@ MIB = 1024**2
 
 def uploader_to(blob: Blob, **options: object) -> AsyncBlobStorageUploader:
     return AsyncBlobStorageUploader(None, "box", connection_string=blob.connection_string, **options)  # type: ignore[arg-type]  # options vary by test
-
-
-def requests(blob: Blob) -> dict[str, int]:
-    """How often the stand-in was asked for what."""
-    counted: Any = blob.stats()["requests"]
-    return dict(counted)
 
 
 def written(path: Path, content: bytes) -> Path:
