@@ -79,22 +79,28 @@ class Pass:
 
     async def _attend(self, path: Path) -> None:
         """Do what is due for one file; whatever is wrong with it concerns no other."""
-        try:
-            log = ClaimedLog.claim(path)
-            if log is None:
-                self._count_live(path)
-                return
-        except FileNotFoundError:
-            self.restless = True  # renamed or removed since it was listed
-            return
-        except OSError as error:
-            self._note_failure(path, error)
+        log = self._claim(path)
+        if log is None:
             return
         with log:
             try:
                 await self._settle(log)
             except Exception as error:  # noqa: BLE001  # told and counted; the next file must get its turn
                 self._note_failure(log.path, error)
+
+    def _claim(self, path: Path) -> ClaimedLog | None:
+        """Take a file, or note why it cannot be had now."""
+        try:
+            log = ClaimedLog.claim(path)
+            if log is None:
+                self._count_live(path)
+        except FileNotFoundError:
+            self.restless = True  # renamed or removed since it was listed
+        except OSError as error:
+            self._note_failure(path, error)
+        else:
+            return log
+        return None
 
     async def _settle(self, log: ClaimedLog) -> None:
         action = decide(log.facts, shipping=self._target is not None)

@@ -1,8 +1,9 @@
 """A harness that kills: writers and monitors die at random moments, often at the worst ones, and are started again.
 
-Run as a program: ``log_kills.py DIRECTORY SECONDS SEED``. Below DIRECTORY, ``logs`` is what they fight over,
-``archive`` is the monitors' target, and ``acknowledged`` holds a file for each writer: how many of its lines it knows
-written. At the end every process is dead, a last monitor has cleared up, and the counts are printed as JSON.
+Run as a program: ``log_kills.py DIRECTORY LINES SEED``. It goes on until that many lines are written and a twelfth as
+many writers have lived. Below DIRECTORY, ``logs`` is what they fight over, ``archive`` is the monitors' target, and
+``acknowledged`` holds a file for each writer: how many of its lines it knows written. At the end every process is dead,
+a last monitor has cleared up, and the counts are printed as JSON.
 
 Processes are forked from this one, which is what makes hundreds of them affordable. ``PENSTOCK_LOG_MUTANT`` plants a
 defect: ``no-inode-check`` (a lock counts even if the name leads elsewhere by now) or ``random-names`` (each attempt to
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 WRITERS = 8
 MONITORS = 2
+LINES_OF_A_LIFE = 12
 WRITER_KILLS = 25.0  # a second
 MONITOR_KILLS = 3.0  # a second
 SELF_KILL = 0.03  # probability before and after each rename and removal
@@ -45,18 +47,23 @@ _rename = Path.rename
 _unlink = Path.unlink
 
 
-def main(directory: Path, seconds: float, rng: random.Random) -> dict[str, int]:
-    """Let them live and die for a while, then clear up."""
+def main(directory: Path, lines: int, rng: random.Random) -> dict[str, int]:
+    """Let them live and die until enough is written, then clear up."""
     (directory / "acknowledged").mkdir(parents=True)
     fleet = Fleet(directory, rng)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while fleet.started["writer"] < lines / LINES_OF_A_LIFE or sum(acknowledged(directory).values()) < lines:
         fleet.keep_up()
         time.sleep(rng.expovariate(WRITER_KILLS))
         fleet.kill_one()
     fleet.kill_all()
     staying = asyncio.run(clear_up(directory))
     return {"writers": fleet.started["writer"], "monitors": fleet.started["monitor"], "staying": len(staying)}
+
+
+def acknowledged(directory: Path) -> dict[int, int]:
+    """Return by writer how many of its lines, counted from 0, are known to be written."""
+    notes = {int(note.name): note.read_bytes() for note in (directory / "acknowledged").iterdir()}
+    return {writer: struct.unpack("<q", note)[0] for writer, note in notes.items() if note}
 
 
 class Fleet:
@@ -200,4 +207,4 @@ def mutate(mutant: str) -> None:
 
 if __name__ == "__main__":
     mutate(os.environ.get("PENSTOCK_LOG_MUTANT", ""))
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), float(sys.argv[2]), random.Random(sys.argv[3]))))
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), random.Random(sys.argv[3]))))

@@ -34,10 +34,10 @@ class Account:
         return {line for line, count in self.found.items() if count > 1}
 
 
-def run_harness(directory: Path, *, seconds: float, seed: int = 1, mutant: str = "") -> dict[str, int]:
+def run_harness(directory: Path, *, lines: int, seed: int = 1, mutant: str = "") -> dict[str, int]:
     environment = {**os.environ, "PENSTOCK_LOG_MUTANT": mutant}
-    command = [sys.executable, str(HARNESS), str(directory), str(seconds), str(seed)]
-    done = subprocess.run(command, env=environment, check=True, timeout=60, stdout=subprocess.PIPE)
+    command = [sys.executable, str(HARNESS), str(directory), str(lines), str(seed)]
+    done = subprocess.run(command, env=environment, check=True, timeout=120, stdout=subprocess.PIPE)
     counts: dict[str, int] = json.loads(done.stdout)
     return counts
 
@@ -70,12 +70,11 @@ def _whole_records(path: Path) -> list[tuple[int, int]]:
 
 
 def test_every_acknowledged_line_is_archived_exactly_once_under_random_kills(tmp_path: Path) -> None:
-    counts = run_harness(tmp_path, seconds=4)
+    counts = run_harness(tmp_path, lines=1000)
     result = account(tmp_path)
 
-    assert counts["writers"] > 20, "too few deaths to mean anything"
-    assert counts["monitors"] > 4
-    assert len(result.acknowledged) > 200
+    assert counts["writers"] > 80
+    assert len(result.acknowledged) >= 1000
     assert result.missing == set()
     assert result.doubled == set()
     assert result.mixed_files == 0
@@ -89,7 +88,7 @@ def test_every_acknowledged_line_is_archived_exactly_once_under_random_kills(tmp
 def test_a_planted_defect_is_caught(tmp_path: Path, mutant: str, caught_as: str) -> None:
     for attempt in range(4):  # a race is lost by chance; the harness must lose one before long
         directory = tmp_path / str(attempt)
-        run_harness(directory, seconds=1.5, seed=attempt, mutant=mutant)
+        run_harness(directory, lines=400, seed=attempt, mutant=mutant)
         if getattr(account(directory), caught_as):
             return
     pytest.fail(f"no line was found {caught_as} with the defect {mutant}")
