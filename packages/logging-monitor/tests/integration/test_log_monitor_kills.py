@@ -70,11 +70,11 @@ def _whole_records(path: Path) -> list[tuple[int, int]]:
 
 
 def test_every_acknowledged_line_is_archived_exactly_once_under_random_kills(tmp_path: Path) -> None:
-    counts = run_harness(tmp_path, lines=1000)
+    counts = run_harness(tmp_path, lines=800)
     result = account(tmp_path)
 
-    assert counts["writers"] > 80
-    assert len(result.acknowledged) >= 1000
+    assert counts["writers"] > 60
+    assert len(result.acknowledged) >= 800
     assert result.missing == set()
     assert result.doubled == set()
     assert result.mixed_files == 0
