@@ -171,6 +171,12 @@ def test_deep_nesting_is_refused_instead_of_exhausting_the_stack() -> None:
         skip(b"\x00" * 5000, 0)
 
 
+@pytest.mark.parametrize("encoded", ["c1020140", "c103024540", "f0000000050000000199", "9b", "a101ff", "a301ff"])
+def test_what_only_looks_like_a_value_is_refused(encoded: str) -> None:
+    with pytest.raises(DecodeError):
+        decode(bytes.fromhex(encoded))
+
+
 def test_a_type_amqp_does_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="set"):
         encode({1, 2})
