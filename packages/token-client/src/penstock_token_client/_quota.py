@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
 CallStatus = Literal["ok", "429", "error", "truncated"]
 """How the call to the model ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """The answer to one `lock_tokens`; it unpacks into ``allowed, request_id, error``.
+class _Answer(NamedTuple):
+    """What unpacking a `Lock` gives."""
+
+    allowed: bool
+    request_id: str | None
+    error: str | None
+
+
+class Lock(_Answer):
+    """The answer to one `lock_tokens`: the tuple ``allowed, request_id, error``, with facts beside it.
 
     Attributes:
         allowed: Whether the tokens are locked.
@@ -28,16 +34,28 @@ class Lock:
         suggested_max_tokens: A lower ``max_tokens`` that is usually enough, if the counter has learned one.
     """
 
-    allowed: bool
-    request_id: str | None = None
-    error: str | None = None
-    code: str = "ok"
-    retry_after: float | None = None
-    suggested_max_tokens: int | None = None
+    code: str
+    retry_after: float | None
+    suggested_max_tokens: int | None
 
-    def __iter__(self) -> Iterator[bool | str | None]:
-        """Yield ``allowed``, ``request_id`` and ``error``."""
-        return iter((self.allowed, self.request_id, self.error))
+    def __new__(
+        cls,
+        *,
+        allowed: bool,
+        request_id: str | None = None,
+        error: str | None = None,
+        code: str = "ok",
+        retry_after: float | None = None,
+        suggested_max_tokens: int | None = None,
+    ) -> Self:
+        """Put the facts beside the tuple."""
+        lock = super().__new__(cls, allowed, request_id, error)
+        lock.__dict__.update(code=code, retry_after=retry_after, suggested_max_tokens=suggested_max_tokens)
+        return lock
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse: an answer does not change."""
+        raise AttributeError(f"a Lock is frozen; {name} cannot be set")
 
 
 class Reservation(Protocol):

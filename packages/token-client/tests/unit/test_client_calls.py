@@ -40,6 +40,8 @@ async def test_a_denial_says_why_and_when(client: TokenClient, counter: Scripted
 
     assert tuple(lock) == (False, None, "used up")
     assert (lock.code, lock.retry_after) == ("limited", 1.5)
+    with pytest.raises(AttributeError, match="frozen"):
+        lock.code = "ok"
 
 
 async def test_a_grant_without_an_id_goes_by_the_key_that_was_sent(

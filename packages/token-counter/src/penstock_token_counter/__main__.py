@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -29,20 +30,18 @@ def main() -> None:
 
 async def _serve(options: Options) -> None:
     """Serve until a signal, or the end of standard input, says stop."""
-    counter = TokenCounter(options.pools, host=options.host, port=options.port, assume_idle=options.assume_idle)
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    try:
-        await counter.__aenter__()
-    except OSError as error:
-        raise UsageError(_cannot_listen(options, error)) from None
-    try:
+    counter = TokenCounter(options.pools, host=options.host, port=options.port, assume_idle=options.assume_idle)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(counter)
+        except OSError as error:
+            raise UsageError(_cannot_listen(options, error)) from None
         _announce(counter.url, options)
         if options.stop_with_stdin:
             _stop_with_stdin(stop)
         await stop.wait()
-    finally:
-        await counter.__aexit__(None, None, None)
 
 
 def _announce(url: str, options: Options) -> None:

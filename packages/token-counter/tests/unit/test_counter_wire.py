@@ -122,6 +122,20 @@ async def test_an_expired_poll_brings_a_ticket_that_keeps_the_place(wire: Wire) 
     late.cancel()
 
 
+async def test_a_caller_who_polls_twice_is_answered_once(wire: Wire) -> None:
+    _, first = await wire.post("/lock", {**A, "token_count": 1000})
+    message = {**A, "token_count": 600, "idempotency_key": "k", "wait_seconds": 60}
+    early = asyncio.ensure_future(wire.post("/lock", message))
+    await wire.until(waiting=1)
+    late = asyncio.ensure_future(wire.post("/lock", message))
+    _, ended = await early
+
+    await wire.post("/release", {**A, "request_id": first["request_id"]})
+
+    assert (ended["allowed"], ended["code"]) == (False, "retry")
+    assert (await late)[1]["allowed"] is True
+
+
 async def test_a_repeated_key_brings_the_same_grant_and_charges_once(wire: Wire) -> None:
     message = {**A, "token_count": 300, "idempotency_key": "k"}
     _, first = await wire.post("/lock", message)
