@@ -169,9 +169,10 @@ class TestTokens:
         assert judge.arrive(19.0, 0, 1) == Rejected("tokens", 1.0)
         assert isinstance(judge.arrive(20.0, 0, TPM), Admitted)
 
-    def test_a_refund_after_its_minute_gives_nothing_back(self) -> None:
-        judge = Judge(Draw(kind="exact", phase=0.0, refunds=True), tpm=TPM, rpm=RPM, random=Random(0))
-        early = judge.arrive(59.0, 0, TPM)
+    @pytest.mark.parametrize("sliding", [False, True])
+    def test_a_refund_after_its_minute_gives_nothing_back(self, *, sliding: bool) -> None:
+        judge = Judge(Draw(kind="exact", phase=0.0, refunds=True, sliding=sliding), tpm=TPM, rpm=RPM, random=Random(0))
+        early = judge.arrive(0.0, 0, TPM)
         judge.arrive(60.0, 0, TPM)
 
         assert isinstance(early, Admitted)
