@@ -105,6 +105,9 @@ def test_a_batch_holds_one_message_in_each_data_section() -> None:
         described(0x10, encode([])),
         described(MESSAGE_ANNOTATIONS, encode([])),
         described(PROPERTIES, encode("text"))[:-2],
+        described(APPLICATION_PROPERTIES, b"\xc1\x04\x02\xa1\x01a"),
+        described(APPLICATION_PROPERTIES, b"\xc1\x05\x04\xa1\x01a\x40"),
+        described(APPLICATION_PROPERTIES, encode({7: "not a name"})),
     ],
 )
 def test_what_is_no_message_is_refused(payload: bytes) -> None:

@@ -69,6 +69,8 @@ class Node:
 
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Deliver what can be delivered: one message to each receiver in turn."""
+        if self._loop is not loop:  # closed since it was woken
+            return
         self._is_awake = False
         self.core.advance()
         refused = 0

@@ -52,11 +52,18 @@ class RawMap:
 
     @classmethod
     def of(cls, data: bytes, offset: int) -> "RawMap":
-        """Cut the map at `offset` open."""
+        """Cut the map at `offset` open.
+
+        Raises:
+            DecodeError: if there is none, or its entries are not what its size says: nobody looks again later.
+        """
         if data[offset] not in (0xC1, 0xD1):
             raise DecodeError("a section that should hold a map does not")
         size, start, end = open_compound(data, offset)
-        return cls(size, data[start:end])
+        opened = cls(size, data[start:end])
+        if 2 * sum(1 for _ in opened._spans()) != size:
+            raise DecodeError("a map of another size than it says")
+        return opened
 
     def plus(self, size: int, body: bytes) -> "RawMap":
         """Append encoded entries; whoever does so knows that their keys are new."""
@@ -78,11 +85,13 @@ class RawMap:
         """Write the map as the section `code`; nothing if it is empty."""
         return described(code, map_of(self.body, self.size)) if self.size else b""
 
-    def _spans(self) -> Iterator[tuple[Value, int, int]]:
+    def _spans(self) -> Iterator[tuple[str, int, int]]:
         """Yield every key with where its entry starts and ends."""
         offset = 0
         while offset < len(self.body):
             key, value = decode(self.body, offset)
+            if not isinstance(key, str):
+                raise DecodeError("a key that is no name")
             end = skip(self.body, value)
             yield key, offset, end
             offset = end
@@ -133,30 +142,19 @@ def read_message(payload: bytes) -> Message:
     Raises:
         DecodeError: if it is no sequence of message sections.
     """
-    header: tuple[bytes, ...] = _NO_HEADER
-    properties, body = b"", len(payload)
-    annotations = application_properties = _EMPTY
-    message_id = None
+    found: dict[int, Section] = {}
     for section in split_sections(payload):
-        match section.code:
-            case 0x70:
-                header = _encoded_fields(payload, section.value, 4)
-            case 0x72:
-                annotations = RawMap.of(payload, section.value).without(BROKER_ANNOTATIONS)
-            case 0x73:
-                properties = payload[section.start : section.end]
-                message_id = _message_id(payload, section.value)
-            case 0x74:
-                application_properties = RawMap.of(payload, section.value)
-            case 0x75 | 0x76 | 0x77 | 0x78:
-                body = min(body, section.start)
+        found.setdefault(section.code, section)
+    header, properties = found.get(HEADER), found.get(PROPERTIES)
+    annotations = _map(payload, found.get(MESSAGE_ANNOTATIONS))
+    body = min((section.start for section in found.values() if section.code >= DATA), default=len(payload))
     return Message(
-        header=header,
-        annotations=annotations,
-        properties=properties,
-        application_properties=application_properties,
+        header=_NO_HEADER if header is None else _encoded_fields(payload, header.value, len(_NO_HEADER)),
+        annotations=annotations.without(BROKER_ANNOTATIONS),
+        properties=b"" if properties is None else payload[properties.start : properties.end],
+        application_properties=_map(payload, found.get(APPLICATION_PROPERTIES)),
         body=payload[body:],
-        message_id=message_id,
+        message_id=None if properties is None else _message_id(payload, properties.value),
         scheduled_for=_scheduled_for(annotations),
     )
 
@@ -215,6 +213,10 @@ def _message_id(payload: bytes, offset: int) -> str | None:
     """Read the first field of the properties as text: Service Bus compares ids as such."""
     message_id, _ = decode(_encoded_fields(payload, offset, 1)[0])
     return None if message_id is None else str(message_id)
+
+
+def _map(payload: bytes, section: Section | None) -> RawMap:
+    return _EMPTY if section is None else RawMap.of(payload, section.value)
 
 
 def _scheduled_for(annotations: RawMap) -> int | None:

@@ -73,8 +73,8 @@ class ServiceBus:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._namespace.open(loop)
         self._server = await loop.create_server(self._connect, self._host, self._port)
+        self._namespace.open(loop)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
