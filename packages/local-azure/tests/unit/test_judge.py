@@ -28,16 +28,19 @@ class Arrival:
     """The tokens of its answer, complete as soon as it was judged; None: never complete."""
 
 
-ARRIVALS = st.lists(
-    st.builds(
-        Arrival,
-        gap=st.sampled_from([0, 0, 1, 7, 40, 480]) | st.integers(0, 600),
-        prompt=st.integers(0, TPM),
-        max_tokens=st.integers(1, 400),
-        completion=st.none() | st.integers(0, 400),
-    ),
-    max_size=60,
-)
+@st.composite
+def arrival(draw_: st.DrawFn) -> Arrival:
+    """Draw an arrival whose answer, if it is ever complete, keeps to its bound."""
+    max_tokens = draw_(st.integers(1, 400))
+    return Arrival(
+        gap=draw_(st.sampled_from([0, 0, 1, 7, 40, 480]) | st.integers(0, 600)),
+        prompt=draw_(st.integers(0, TPM)),
+        max_tokens=max_tokens,
+        completion=draw_(st.none() | st.integers(0, max_tokens)),
+    )
+
+
+ARRIVALS = st.lists(arrival(), max_size=60)
 # Times are eighths of seconds, so that no rounding blurs where a window ends.
 DRAWS = st.builds(
     Draw,
