@@ -1,7 +1,7 @@
 """The client behind a handler: what was given is used, what is made here is also closed here."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from azure.servicebus import TransportType
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
@@ -13,7 +13,17 @@ from penstock_servicebus._settings import Target, resolve_target, resolve_transp
 # wait that long. It must be given to each receiver: the client does not pass its own on.
 _SOCKET_TIMEOUT = 0.02
 
-ClientFactory = Callable[[], ServiceBusClient]
+
+Credential = Any
+"""An async TokenCredential, or one of the SDK's key credentials."""
+
+
+class _Closeable(Protocol):
+    async def close(self) -> None: ...
+
+
+ClientFactory = Callable[[], tuple[ServiceBusClient, list[_Closeable]]]
+"""Makes a client, and tells all that is to be closed after use."""
 
 
 class Connection:
@@ -23,12 +33,13 @@ class Connection:
         self._given = client
         self._factory = factory
         self._client = client
+        self._made: list[_Closeable] = []
 
     def open(self) -> None:
         """Have a client; nothing is sent before the first receiver or sender opens."""
         if self._client is None:
             with mapped("make a Service Bus client"):
-                self._client = self._factory()
+                self._client, self._made = self._factory()
 
     def receiver(self, queue: str) -> ServiceBusReceiver:
         """A new receiver; with prefetch off, what arrives unasked goes back at once, uncounted."""
@@ -39,10 +50,10 @@ class Connection:
         return self._ready().get_queue_sender(queue)
 
     async def close(self) -> None:
-        """Close the client and credential made here."""
-        client, self._client = self._client, self._given
-        if client is not None and client is not self._given:
-            await client.close()
+        """Close the client and the credential made here."""
+        made, self._made, self._client = self._made, [], self._given
+        for closeable in made:
+            await closeable.close()
 
     def _ready(self) -> ServiceBusClient:
         if self._client is None:
@@ -53,7 +64,7 @@ class Connection:
 def connect(
     namespace: str | None,
     connection_string: str | None,
-    credential: Any,  # noqa: ANN401 - async TokenCredential or one of the SDK's key credentials
+    credential: Credential,
     client: ServiceBusClient | None,
     transport: str | None,
     options: Mapping[str, Any],
@@ -66,7 +77,7 @@ def connect(
     if client is not None:
         if namespace or connection_string or credential is not None:
             raise ConfigurationError("give client, or fully_qualified_namespace, connection_string and credential")
-        return Connection(client, lambda: client)
+        return Connection(client, lambda: (client, []))
     target = resolve_target(namespace, connection_string)
     if target.connection_string and credential is not None:
         raise ConfigurationError("give credential with fully_qualified_namespace; a connection string has its own key")
@@ -78,12 +89,18 @@ def connect(
     return Connection(None, lambda: _make_client(target, credential, sdk_options))
 
 
-def _make_client(target: Target, credential: Any, options: Mapping[str, Any]) -> ServiceBusClient:  # noqa: ANN401 - as above
+def _make_client(
+    target: Target, credential: Credential, options: Mapping[str, Any]
+) -> tuple[ServiceBusClient, list[_Closeable]]:
     """Make the SDK's client; without a credential a namespace is opened with Entra ID."""
     if target.connection_string is not None:
-        return ServiceBusClient.from_connection_string(target.connection_string, **options)
+        client = ServiceBusClient.from_connection_string(target.connection_string, **options)
+        return client, [client]
+    made: list[_Closeable] = []
     if credential is None:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow to import, and only needed here
 
         credential = DefaultAzureCredential()
-    return ServiceBusClient(str(target.namespace), credential, **options)
+        made.append(credential)
+    client = ServiceBusClient(str(target.namespace), credential, **options)
+    return client, [client, *made]

@@ -13,7 +13,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from penstock_servicebus._assembly import assemble
 from penstock_servicebus._clock import Clock
-from penstock_servicebus._connection import connect
+from penstock_servicebus._connection import Credential, connect
 from penstock_servicebus._decoding import Processor, decoder_for
 from penstock_servicebus._encoding import encode_results
 from penstock_servicebus._intake import Intake
@@ -74,7 +74,7 @@ class AsyncServiceBusHandler:
         message_batch_size: int = 1,
         *,
         connection_string: str | None = None,
-        credential: Any = None,  # noqa: ANN401 - async TokenCredential or one of the SDK's key credentials
+        credential: Credential = None,
         client: ServiceBusClient | None = None,
         max_concurrency: int = 10,
         receivers: int = 1,

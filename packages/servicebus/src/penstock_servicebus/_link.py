@@ -40,12 +40,8 @@ class Link(Generic[EndT]):
         self._end: EndT | None = None
         self._wire: Wire | None = None
         self._faults = 0
-
-    @property
-    def delay(self) -> float:
+        self.delay = 0.0
         """Seconds to wait after the last fault before trying again."""
-        backoff = min(_FIRST_DELAY * 2.0 ** min(max(self._faults - 1, 0), 16), _MAX_DELAY)
-        return backoff * (0.8 + 0.4 * self._random())
 
     async def get(self) -> EndT:
         """The open end, opening it if need be.
@@ -66,6 +62,8 @@ class Link(Generic[EndT]):
 
     async def broke(self, error: ServiceBusUnavailable) -> None:
         """Take note of a fault and throw the end away."""
+        backoff = min(_FIRST_DELAY * 2.0 ** min(self._faults, 16), _MAX_DELAY)
+        self.delay = backoff * (0.8 + 0.4 * self._random())
         self._faults += 1
         _logger.warning("%s: %s; trying again in %.1f s", self._name, error, self.delay)
         await self.close()

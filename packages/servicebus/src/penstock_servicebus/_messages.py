@@ -12,6 +12,7 @@ from penstock_servicebus._identity import ATTEMPT, ENQUEUED, ORIGIN_ID, Identity
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INT32 = 2**31
+_INT64 = 2**63
 
 
 def identity_of(message: ServiceBusReceivedMessage, queue: str) -> Identity:
@@ -102,10 +103,15 @@ def _text(value: object) -> object:
         return value
 
 
-def _sendable(value: object) -> object:
-    """A received property in a form the SDK can write again: an int beyond 32 bits needs its AMQP type named."""
+def _sendable(value: object) -> Any:  # noqa: ANN401 - any of AMQP's simple types
+    """A received property in a form the SDK can write again.
+
+    It takes every int for one of 32 bits and all bytes for text, unless their AMQP type is named.
+    """
+    if isinstance(value, bytes):
+        return {"TYPE": "BINARY", "VALUE": value}
     if isinstance(value, int) and not -_INT32 <= value < _INT32:
-        return {"TYPE": "LONG" if value < _INT32**2 * 2 else "ULONG", "VALUE": value}
+        return {"TYPE": "LONG" if value < _INT64 else "ULONG", "VALUE": value}
     return value
 
 

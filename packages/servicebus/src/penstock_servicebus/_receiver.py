@@ -5,6 +5,7 @@ messages are worked on in tasks of their own, and what these decide comes back h
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ from penstock_servicebus._statistics import Counts
 from penstock_servicebus._verdict import Verdict
 from penstock_servicebus._wakeup import Wakeup
 
-_SHORT_WORK = (
-    1.0  # s; only work shorter than this is worth keeping a message ready, which no other worker can take then
-)
+_logger = logging.getLogger(__name__)
+
+_SHORT_WORK = 1.0  # s; for longer work no message is kept ready here: another worker may have a free slot for it
+_LOOK_AGAIN = 0.5  # s until looking again whether messages may be received
 _ENOUGH_LOCK = 1.0  # s; a message with less of its lock left could be lost before its first renewal
 
 
@@ -80,6 +82,7 @@ class ReceiverOwner:
         self._leases = Leases()
         self._wakeup = Wakeup()
         self._usual_time = math.inf
+        self._rest_until = 0.0
         self._fault: BaseException | None = None
 
     async def open(self) -> None:
@@ -142,7 +145,7 @@ class ReceiverOwner:
     def _free(self) -> int:
         """How many messages could be used now."""
         terms, shared = self._terms, self._shared
-        if shared.intake.stopped or shared.intake.exhausted:
+        if shared.intake.stopped or shared.intake.exhausted or shared.clock.monotonic() < self._rest_until:
             return 0
         if not shared.gate.may_take(shared.counts.in_progress, probe=terms.probes):
             shared.intake.busy()
@@ -152,8 +155,10 @@ class ReceiverOwner:
 
     def _until_needed(self) -> float:
         """Seconds until something is due even if nobody rings."""
-        due = self._leases.next_due(self._shared.clock.monotonic())
-        return min(due, 1.0) if self._shared.gate.is_shut else due
+        now = self._shared.clock.monotonic()
+        due = self._leases.next_due(now)
+        waits_for_more = self._shared.gate.is_shut or now < self._rest_until
+        return min(due, _LOOK_AGAIN) if waits_for_more else due
 
     async def _take(self, receiver: ServiceBusReceiver, free: int) -> None:
         """Receive messages for free slots and begin the work on them."""
@@ -176,6 +181,8 @@ class ReceiverOwner:
         shared.counts.received += 1
         shared.counts.in_progress += 1
         if life < _ENOUGH_LOCK:
+            _logger.warning("a lock just received has %.1f s left: is this clock ahead of the broker's?", life)
+            self._rest_until = now + _ENOUGH_LOCK
             self._decide(held, Verdict("released", reason="lock nearly gone"))
             return
         self._leases.hold(id(held), now=now, life=life, keep_for=self._terms.keep_lock)

@@ -1,0 +1,40 @@
+"""The README's examples run as they stand, against a Service Bus on loopback."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+
+from penstock_local_azure import Queue, ServiceBus
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+async def questions(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServiceBus]:
+    """The queues the examples name, with one good and one bad question."""
+    async with ServiceBus([Queue("questions"), Queue("answers", duplicate_detection=600.0)]) as bus:
+        monkeypatch.setenv("SERVICE_BUS_CONNECTION_STRING", bus.connection_string)
+        monkeypatch.delenv("SERVICE_BUS_NAMESPACE", raising=False)
+        async with (
+            ServiceBusClient.from_connection_string(bus.connection_string) as client,
+            client.get_queue_sender("questions") as sender,
+        ):
+            await sender.send_messages([ServiceBusMessage('{"text": "how many words"}'), ServiceBusMessage("none")])
+        yield bus
+
+
+async def test_the_examples_run(questions: ServiceBus, capsys: pytest.CaptureFixture[str]) -> None:
+    worker, lifespan = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+    for example in (worker, lifespan):
+        await asyncio.to_thread(exec, compile(example, README.name, "exec"), {"__name__": "example"})
+
+    answered, state = capsys.readouterr().out.splitlines()
+    assert answered == "1 answered, {'UndecodableMessage': 1} dead-lettered"
+    assert state == "True False"
+    assert questions.stats()["answers"]["enqueued"] == 2
