@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
-from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.storage.blob.aio import BlobServiceClient
+
+if TYPE_CHECKING:
+    from azure.identity.aio import DefaultAzureCredential
 
 PAGE = 250
 SOCKET_TIMEOUT = 0.02
@@ -21,7 +24,7 @@ async def open_bus(environment: Mapping[str, str]) -> AsyncIterator[ServiceBusCl
         if connection_string:
             client = ServiceBusClient.from_connection_string(connection_string)
         else:
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(_default_credential())
             client = ServiceBusClient(environment["SERVICE_BUS_NAMESPACE"].strip(), credential)
         yield await stack.enter_async_context(client)
 
@@ -36,9 +39,16 @@ async def open_blobs(environment: Mapping[str, str]) -> AsyncIterator[BlobServic
         else:
             account = environment["AZURE_STORAGE_ACCOUNT"].strip()
             url = account if "://" in account else f"https://{account}.blob.core.windows.net"
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(_default_credential())
             client = BlobServiceClient(url, credential=credential)
         yield await stack.enter_async_context(client)
+
+
+def _default_credential() -> "DefaultAzureCredential":
+    """Make the credential that finds its way in every Azure environment."""
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow to import, and seldom needed
+
+    return DefaultAzureCredential()
 
 
 class Peeker:

@@ -101,7 +101,7 @@ async def start_local_endpoints(options: Options, services: Fleet) -> Endpoints:
 
 def _azure_arguments(options: Options) -> list[str]:
     """Arguments of the local stand-ins for this run."""
-    arguments = ["--json", "--stop-with-stdin", "--tpm", str(options.tpm), "--rpm", str(options.rpm)]
+    arguments = ["--json", "--quiet", "--stop-with-stdin", "--tpm", str(options.tpm), "--rpm", str(options.rpm)]
     arguments += ["--judge", options.judge, "--deployment", "gpt-4o"]
     for queue in (options.in_queue, options.out_queue):
         arguments += ["--queue", f"{queue}:dedupe={DEDUPLICATION},lock={options.lock_duration}"]

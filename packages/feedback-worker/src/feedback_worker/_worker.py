@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def main() -> int:
     parser.add_argument("--acknowledged", type=Path, required=True)
     options = parser.parse_args()
     acknowledge_lines(configure_logging(logs_dir=options.logs, app=APP, console=False), options.acknowledged)
+    for chatty in ("azure", "httpx2"):  # the SDKs log every request; the handler's one line a message says it all
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     return asyncio.run(_run_in_fleet(options))
 
 

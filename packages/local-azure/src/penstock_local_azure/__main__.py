@@ -33,10 +33,12 @@ async def _run(command: Command) -> None:
     async with command.azure as azure:
         sys.stdout.write(_as_json(azure) if command.json else _as_exports(azure))
         sys.stdout.flush()
-        _tell("these are local stand-ins, not Azure; Ctrl-C ends them.")
+        if not command.quiet:
+            _tell("these are local stand-ins, not Azure; Ctrl-C ends them.")
         await stop.wait()
-    for name, account in command.azure.openai.stats().items():
-        _tell(f"the judge of {name} was {account['judge']} (seed {command.azure.openai.seed}).")
+    if not command.quiet:
+        for name, account in command.azure.openai.stats().items():
+            _tell(f"the judge of {name} was {account['judge']} (seed {command.azure.openai.seed}).")
 
 
 def _as_json(azure: LocalAzure) -> str:

@@ -21,6 +21,7 @@ class Command:
     azure: LocalAzure
     _: KW_ONLY
     json: bool
+    quiet: bool
     stop_with_stdin: bool
 
 
@@ -36,7 +37,7 @@ def read_command(arguments: list[str] | None = None) -> Command:
         azure = _local_azure(options)
     except ValueError as error:
         parser.error(str(error))
-    return Command(azure, json=options.json, stop_with_stdin=options.stop_with_stdin)
+    return Command(azure, json=options.json, quiet=options.quiet, stop_with_stdin=options.stop_with_stdin)
 
 
 def _local_azure(options: argparse.Namespace) -> LocalAzure:
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     told("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     for service in ("service-bus", "openai", "blob", "control"):
         told(f"--{service}-port", type=_port, default=0, metavar="N", help="a port; 0, the default, takes a free one")
+    told("--quiet", action="store_true", help="say nothing on standard error unless something is wrong")
     told("--json", action="store_true", help="print one JSON line when ready, instead of export lines")
     told("--stop-with-stdin", action="store_true", help="end, too, when standard input reaches its end")
     return parser

@@ -96,6 +96,17 @@ async def test_it_ends_when_told_to_and_tells_the_draw(end: Callable[[Process], 
     assert last.endswith("(seed 5).")
 
 
+async def test_quiet_it_says_nothing_on_standard_error() -> None:
+    async with command("--json", "--quiet", "--stop-with-stdin", stdin=PIPE) as process:
+        await line_of(process)
+
+        await _end_stdin(process)
+        _, said = await process.communicate()
+
+    assert process.returncode == 0
+    assert said == b""
+
+
 async def test_a_port_in_use_is_one_sentence_and_status_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
