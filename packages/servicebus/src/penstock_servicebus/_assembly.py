@@ -71,7 +71,7 @@ def _owner(
     terms = Terms(
         queue=queue,
         slots=slots,
-        ahead=options.message_batch_size,
+        ahead=options.message_batch_size - 1,
         keep_lock=options.max_handling_time,
         probes=index == 0,
     )

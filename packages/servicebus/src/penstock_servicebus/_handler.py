@@ -41,8 +41,9 @@ class AsyncServiceBusHandler:
         max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more.
         retry_delay: Seconds before the first retry, doubled with each further one up to 300 s, ± 20 %.
         max_wait_time: Longest receive call on an empty queue, in seconds; a message that arrives ends it at once.
-        message_batch_size: Messages kept ready, locked and renewed, beyond those worked on, so that short work (under
-            a second) need not wait for the next to be received.
+        message_batch_size: With 1, no message is received before there is a free slot for it; with more, so many less
+            one are taken ahead, locked and renewed. Work that usually takes less than a second takes as many ahead
+            as there are slots in any case.
         connection_string: Instead of a namespace; default: `SERVICE_BUS_CONNECTION_STRING`.
         credential: An async TokenCredential for the namespace; default: `DefaultAzureCredential`. Not closed here.
         client: A ready `ServiceBusClient` instead of all of these. Not closed here.

@@ -1,6 +1,7 @@
 """The way of one message: decode it, run the processor, send what it returns, and come to a verdict."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,6 +35,7 @@ class _Job:
 
     message: ServiceBusReceivedMessage
     identity: Identity
+    worked: Callable[[], None]
     processing: bool = False
 
 
@@ -76,12 +78,15 @@ class Processing:
         """Decode one message and run the processor on it once."""
         return await self._processor(self._decoder(body_of(message)))
 
-    async def bring_to_verdict(self, message: ServiceBusReceivedMessage, identity: Identity) -> Verdict:
+    async def bring_to_verdict(
+        self, message: ServiceBusReceivedMessage, identity: Identity, worked: Callable[[], None]
+    ) -> Verdict:
         """Do all that a message needs before it can be settled.
 
-        Whatever was sent on has been accepted by its queue when this returns.
+        Whatever was sent on has been accepted by its queue when this returns. `worked` is called when the processor
+        will not run again for this message, which is before anything is sent.
         """
-        job = _Job(message, identity)
+        job = _Job(message, identity, worked)
         try:
             async with asyncio.timeout(self._max_handling_time):
                 return await self._work(job)
@@ -128,6 +133,7 @@ class Processing:
 
     async def _send_on(self, job: _Job, payloads: list[Payload]) -> Verdict:
         """Send the results; too large a result ends the message."""
+        job.worked()
         messages = [result_message(payload, job.identity, index) for index, payload in enumerate(payloads)]
         try:
             await self._outboxes.results.send(messages)
@@ -138,6 +144,7 @@ class Processing:
 
     async def _end(self, job: _Job, facts: Facts) -> Verdict:
         """An attempt failed: set the message aside, or send a copy that is tried later."""
+        job.worked()
         decision = self._policy.decide(facts, attempt=job.identity.attempt, repeats=0)
         if isinstance(decision, DeadLetter):
             return Verdict("dead-lettered", decision.reason, decision.description, facts.name)

@@ -6,7 +6,6 @@ messages are worked on in tasks of their own, and what these decide comes back h
 
 import asyncio
 import logging
-import math
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -26,13 +25,13 @@ from penstock_servicebus._pace import Pace
 from penstock_servicebus._processing import Processing
 from penstock_servicebus._reception import Reception
 from penstock_servicebus._settlement import LOCK_LOST, count, settle
+from penstock_servicebus._slots import Slots
 from penstock_servicebus._statistics import Counts
 from penstock_servicebus._verdict import Verdict
 from penstock_servicebus._wakeup import Wakeup
 
 _logger = logging.getLogger(__name__)
 
-_SHORT_WORK = 1.0  # s; for longer work no message is kept ready here: another worker may have a free slot for it
 _LOOK_AGAIN = 0.5  # s until looking again whether messages may be received
 _ENOUGH_LOCK = 1.0  # s; a message with less of its lock left could be lost before its first renewal
 
@@ -44,7 +43,7 @@ class Terms:
     Attributes:
         queue: Name of the in-queue.
         slots: Messages worked on at once.
-        ahead: Messages kept ready beyond those, while the work is short.
+        ahead: Messages kept ready beyond those, however long the work takes.
         keep_lock: Seconds a lock is renewed at most.
         probes: Whether this owner fetches the breaker's probe when nothing is held.
     """
@@ -76,12 +75,10 @@ class ReceiverOwner:
         self._shared = shared
         self._reception = Reception(shared.intake, pace)
         self._held: dict[int, Held] = {}
-        self._ready: deque[Held] = deque()
+        self._slots = Slots(terms.slots, terms.ahead, shared.clock.monotonic)
         self._decided: deque[Held] = deque()
-        self._running = 0
         self._leases = Leases()
         self._wakeup = Wakeup()
-        self._usual_time = math.inf
         self._rest_until = 0.0
         self._fault: BaseException | None = None
 
@@ -110,8 +107,8 @@ class ReceiverOwner:
 
     def look_around(self) -> None:
         """The intake was stopped: do not sit out an idle call, and let go of what was not begun."""
-        while self._ready:
-            self._decide(self._ready.popleft(), Verdict("released", reason="stopped"))
+        for held in self._slots.clear():
+            self._decide(held, Verdict("released", reason="stopped"))
         self._reception.interrupt()
         self._wakeup.ring()
 
@@ -123,6 +120,8 @@ class ReceiverOwner:
 
     async def _turn(self, receiver: ServiceBusReceiver) -> None:
         """Settle what is decided, renew what is due, take what there is room for; wait only if there is none."""
+        if self._shared.intake.stopped:
+            await self._reception.pause(receiver)  # or what is given back now would come back here
         while self._decided:
             await self._settle(receiver, self._decided[0])
         await self._renew(receiver)
@@ -134,6 +133,7 @@ class ReceiverOwner:
         if free := self._free():
             await self._take(receiver, free)
         else:
+            await self._reception.pause(receiver)
             await self._wakeup.wait(self._until_needed())
 
     def _finished(self) -> bool:
@@ -150,8 +150,7 @@ class ReceiverOwner:
         if not shared.gate.may_take(shared.counts.in_progress, probe=terms.probes):
             shared.intake.busy()
             return 0
-        ahead = terms.ahead if self._usual_time < _SHORT_WORK else 0
-        return max(terms.slots + ahead - (len(self._held) - len(self._decided)), 0)
+        return self._slots.room(len(self._held) - len(self._decided))
 
     def _until_needed(self) -> float:
         """Seconds until something is due even if nobody rings."""
@@ -186,33 +185,30 @@ class ReceiverOwner:
             self._decide(held, Verdict("released", reason="lock nearly gone"))
             return
         self._leases.hold(id(held), now=now, life=life, keep_for=self._terms.keep_lock)
-        self._ready.append(held)
+        self._slots.add(held)
 
     def _start_ready(self) -> None:
         """Begin the work on as many messages as there are free slots."""
-        while self._ready and self._running < self._terms.slots:
-            held = self._ready.popleft()
-            self._running += 1
-            held.task = asyncio.create_task(self._shared.processing.bring_to_verdict(held.message, held.identity))
+        while (held := self._slots.next()) is not None:
+            work = self._shared.processing.bring_to_verdict(held.message, held.identity, partial(self._worked, held))
+            held.task = asyncio.create_task(work)
             held.task.add_done_callback(partial(self._ended, held))
 
-    def _ended(self, held: Held, task: asyncio.Task[Verdict]) -> None:
-        """The work on a message is over; its slot goes to the next at once."""
-        self._running -= 1
+    def _worked(self, held: Held) -> None:
+        """A slot is free: it goes to the next message at once."""
+        self._slots.worked(held)
         self._start_ready()
+
+    def _ended(self, held: Held, task: asyncio.Task[Verdict]) -> None:
+        """All that a message needs is done; it can be settled."""
+        self._worked(held)
         if task.cancelled():
             self._decide(held, Verdict("released", reason="stopped"))
         elif (error := task.exception()) is not None:
             self._fault = error  # ours: what the user's code raises has become a verdict
             self._wakeup.ring()
         else:
-            self._learn_usual_time(self._shared.clock.monotonic() - held.received_at)
             self._decide(held, task.result())
-
-    def _learn_usual_time(self, seconds: float) -> None:
-        """Follow how long a message usually takes here."""
-        known = seconds if self._usual_time == math.inf else self._usual_time
-        self._usual_time = known + 0.1 * (seconds - known)
 
     def _decide(self, held: Held, verdict: Verdict) -> None:
         """Put a message in line for settling."""

@@ -9,6 +9,7 @@ from azure.servicebus.aio import ServiceBusReceiver
 from penstock_servicebus._errors import ServiceBusUnavailable, mapped
 from penstock_servicebus._intake import Intake
 from penstock_servicebus._pace import Pace
+from penstock_servicebus._sdk_internals import withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
@@ -25,6 +26,7 @@ class Reception:
         self._intake = intake
         self._pace = pace
         self._plenty = False
+        self._asking = False
         self._hasty = 0
         self._idle_call: asyncio.Task[Messages] | None = None
 
@@ -50,6 +52,7 @@ class Reception:
         if room == 0:
             return []
         messages: Messages = []
+        self._asking = True
         try:
             with mapped("receive messages"):
                 if busy:
@@ -61,7 +64,19 @@ class Reception:
             self._intake.took(len(messages), of=room)
         self._pace.found(anything=bool(messages))
         self._plenty = len(messages) == room
+        self._asking = len(messages) < room
         return messages
+
+    async def pause(self, receiver: ServiceBusReceiver) -> None:
+        """Let nothing arrive until the next call; what is on its way goes back.
+
+        Raises:
+            ServiceBusUnavailable: The link is broken.
+        """
+        if self._asking:
+            with mapped("stop receiving"):
+                await withdraw_credit(receiver)
+            self._asking = False
 
     async def _await_one(self, receiver: ServiceBusReceiver, wait: float) -> Messages:
         """Wait for one message on an idle queue; `interrupt` ends the call early.

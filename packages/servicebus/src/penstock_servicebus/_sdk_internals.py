@@ -5,6 +5,9 @@ receive call and when a receiver is closed (`enhanced_message_received_async`, `
 no method of the receiver offers it. Abandoning instead would count a delivery, and ten of those (the queue's default
 `maxDeliveryCount`) dead-letter a message by no fault of its own.
 
+`withdraw_credit`: A receive call that ends with fewer messages than it asked for leaves the rest of its request open.
+What arrives for it lies locked in the socket until somebody reads. The SDK takes a request back only when it closes.
+
 `Wire`: When a connection broke, `Connection.close` marks it ended first and then does not disconnect what has ended, so
 that its socket stays open until it is garbage.
 
@@ -17,7 +20,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus._pyamqp.error import AMQPException
 from azure.servicebus.aio import ServiceBusReceiver
 
-__all__ = ["AMQPException", "Wire", "release"]
+__all__ = ["AMQPException", "Wire", "release", "withdraw_credit"]
 
 
 async def release(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
@@ -32,6 +35,13 @@ async def release(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessa
         else:
             return
     await receiver.abandon_message(message)
+
+
+async def withdraw_credit(receiver: ServiceBusReceiver) -> None:
+    """Ask for no more messages, and give back uncounted what is on its way."""
+    sdk: Any = receiver
+    if sdk._handler is not None:  # noqa: SLF001 - see above
+        await sdk._amqp_transport.drain_and_release_messages_async(sdk._handler)  # noqa: SLF001
 
 
 class Wire:

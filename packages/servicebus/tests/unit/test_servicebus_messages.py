@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def received(message: ServiceBusMessage | AmqpAnnotatedMessage, **annotations: Any) -> ServiceBusReceivedMessage:
     """The message as a receiver would see it."""
     raw = message.raw_amqp_message if isinstance(message, ServiceBusMessage) else message
-    stamps: dict[str | bytes, Any] = {**annotations}
+    stamps: dict[str | bytes, Any] = dict(annotations.items())
     raw.annotations = (raw.annotations or {}) | stamps
     output = bytearray()
     encode_payload(output, PyamqpTransport.to_outgoing_amqp_message(raw))
