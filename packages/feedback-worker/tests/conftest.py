@@ -52,7 +52,7 @@ class Run:
     def children(self, module: str) -> list[psutil.Process]:
         """Its running processes of one module."""
         found = []
-        for child in self._process.children(recursive=True):
+        for child in self._descendants():
             self._seen[child.pid] = child
             try:
                 if module in child.cmdline():
@@ -96,7 +96,7 @@ class Run:
 
     def close(self) -> None:
         """End what is left, also when a test has failed."""
-        for process in [*self._process.children(recursive=True), self._process, *self.still_running()]:
+        for process in [*self._descendants(), self._process, *self.still_running()]:
             try:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
@@ -105,6 +105,13 @@ class Run:
         self._process.wait()
         self._output.close()
         self._errors.close()
+
+    def _descendants(self) -> list[psutil.Process]:
+        """Its running processes, of any module."""
+        try:
+            return list(self._process.children(recursive=True))
+        except psutil.NoSuchProcess:
+            return []
 
 
 @pytest.fixture
@@ -126,7 +133,8 @@ def run_job(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 @pytest.fixture
 def counter_url() -> Iterator[str]:
     """A token counter as a process of its own."""
-    command = [sys.executable, "-m", "penstock_token_counter", "--port", "0", "--tpm", "1000", "--rpm", "60", "--json"]
+    command = [sys.executable, "-m", "penstock_token_counter", "--port", "0", "--tpm", "60000", "--rpm", "600"]
+    command += ["--assume-idle", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as counter:
         try:
             assert counter.stdout is not None

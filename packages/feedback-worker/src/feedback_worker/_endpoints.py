@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from feedback_worker._child import Child, inherited_environment
 from feedback_worker._errors import UsageError
 from feedback_worker._fleet import Fleet
-from feedback_worker._models import APP
 from feedback_worker._options import Options
 from penstock_logging_monitor import LogMonitorService
-from penstock_token_client import TokenClient
 
 ENDPOINT_VARIABLES = (
     "AZURE_OPENAI_API_KEY",
@@ -33,6 +33,7 @@ ENDPOINT_VARIABLES = (
     "TOKEN_COUNTER_URL",
 )
 START_WITHIN = 30.0
+COUNTER_ANSWERS_WITHIN = 10.0
 DEDUPLICATION = 600
 """Seconds; Azure's own default for a queue with duplicate detection."""
 
@@ -43,6 +44,11 @@ class Endpoints:
 
     environment: Mapping[str, str]
     stats_url: str | None = None
+
+    @property
+    def counter_url(self) -> str:
+        """The address of the token counter."""
+        return (self._get("TOKEN_COUNTER_URL") or "http://localhost:8001").rstrip("/")
 
     @property
     def logs_container(self) -> str | None:
@@ -79,12 +85,16 @@ async def check_counter(endpoints: Endpoints) -> None:
     Raises:
         UsageError: None does; the text says where it was looked for.
     """
-    async with TokenClient(APP, endpoints.environment.get("TOKEN_COUNTER_URL")) as client:
-        if await client.get_status() is None:
-            raise UsageError(
-                f"No token counter answers at {client.base_url}; start penstock-token-counter there, "
-                "or set TOKEN_COUNTER_URL to where one runs."
-            )
+    url = endpoints.counter_url
+    timeout = aiohttp.ClientTimeout(total=COUNTER_ANSWERS_WITHIN)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/healthz"):
+            return
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise UsageError(
+            f"No token counter answers at {url}; start penstock-token-counter there, "
+            "or set TOKEN_COUNTER_URL to where one runs."
+        ) from error
 
 
 async def start_local_endpoints(options: Options, services: Fleet) -> Endpoints:

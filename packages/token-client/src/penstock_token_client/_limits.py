@@ -66,3 +66,8 @@ class Limits:
         if burst >= 1:
             return burst, self.sub_window + self.sub_margin
         return 1, self.window / self.rpm + self.sub_margin
+
+    def gap(self) -> float:
+        """Return the seconds between the starts of requests that are spread evenly over the pace."""
+        burst, seconds = self.pace()
+        return seconds / burst

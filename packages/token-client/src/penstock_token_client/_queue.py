@@ -1,5 +1,8 @@
 """Who waits for a pool's ledger, and who is next: first come, first served.
 
+Those who waited start evenly spaced, not in bursts: a burst reaches Azure late and in disorder, because the workers
+that send it have other things to do. Who need not wait starts at once.
+
 A caller asks in polls. Between two polls, or when its connection broke, it is absent and keeps its place: for a moment
 the line is held for it, then it is passed over, and in the end it is forgotten. Everything here is synchronous and is
 told the time.
@@ -7,6 +10,7 @@ told the time.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -44,6 +48,8 @@ class WaitQueue:
         self._hold = hold
         self._ttl = ticket_ttl
         self._count = 0
+        self._gap = ledger.limits.gap()
+        self._next_start = -math.inf
         self._line: OrderedDict[str, Waiter] = OrderedDict()
         self._by_key: dict[tuple[str, str], Waiter] = {}
 
@@ -87,9 +93,10 @@ class WaitQueue:
     def grants(self, now: float) -> Iterator[tuple[Waiter, Grant]]:
         """Grant to the callers at the head for as long as they fit."""
         while (waiter := self._head(now)) is not None and waiter.absent_since is None:
-            if self._ledger.earliest(waiter.order, now) > now:
+            if self._opens(waiter, now) > now:
                 return
             self.leave(waiter)
+            self._next_start = now + self._gap * waiter.order.requests
             yield waiter, self._ledger.grant(waiter.order, now)
 
     def wake_at(self, now: float) -> float | None:
@@ -99,7 +106,7 @@ class WaitQueue:
             return None
         if waiter.absent_since is not None:
             return waiter.absent_since + self._hold
-        return self._ledger.earliest(waiter.order, now)
+        return self._opens(waiter, now)
 
     def position(self, waiter: Waiter) -> int:
         """Return how many callers wait before this one."""
@@ -109,6 +116,10 @@ class WaitQueue:
                 break
             before += other.absent_since is None
         return before
+
+    def _opens(self, waiter: Waiter, now: float) -> float:
+        """Return when the head may start: its order fits, and the start before it is a gap ago."""
+        return max(self._ledger.earliest(waiter.order, now), self._next_start)
 
     def _kept_place(self, order: Order, ticket: str | None, now: float) -> Waiter | None:
         """Find the place of a caller who was here, and asks for the same as then."""

@@ -6,6 +6,7 @@ from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Waite
 
 SIXTEENTH = 1 / 16
 LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+GAP = 0.1875  # (1 + 0.125) / int(48 * 1 / 8)
 HOLD = 0.25
 TTL = 5.0
 
@@ -30,7 +31,26 @@ def test_nobody_passes_the_head_even_if_it_would_fit() -> None:
     assert line.grant_now(order(10), 1.0) is None
     assert granted(line, 1.0) == []
     assert line.wake_at(1.0) == 8.25
-    assert granted(line, 8.25) == [large, small]
+    assert granted(line, 8.25) == [large]
+    assert granted(line, 8.25 + GAP) == [small]
+
+
+def test_those_who_waited_start_evenly_spaced_and_not_in_a_burst() -> None:
+    line = queue()
+    for _ in range(6):
+        line.grant_now(order(1), 0.0)
+    waiters = [line.join(order(1), 0.5) for _ in range(3)]
+
+    assert granted(line, 1.125) == waiters[:1]
+    assert line.wake_at(1.125) == 1.125 + GAP
+    assert granted(line, 1.125 + GAP) == waiters[1:2]
+    assert granted(line, 1.125 + 2 * GAP) == waiters[2:]
+
+
+def test_who_need_not_wait_starts_at_once() -> None:
+    line = queue()
+
+    assert all(line.grant_now(order(1), 0.0) for _ in range(6))
 
 
 def test_a_ticket_keeps_the_place_between_two_polls() -> None:

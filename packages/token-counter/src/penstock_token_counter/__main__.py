@@ -80,7 +80,7 @@ def _cannot_listen(options: Options, error: OSError) -> str:
     """Say why the address is not to be had, and what to do."""
     where = f"port {options.port} on {options.host}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use: stop what listens there, or give another --port (0 takes a free one)"
+        return f"{where} is in use: stop what listens there, or give another --port (0 takes a free one)."
     return f"cannot listen on {where} ({error.strerror or error}): give another --host or --port"
 
 

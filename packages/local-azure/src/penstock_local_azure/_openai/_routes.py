@@ -45,6 +45,11 @@ class Routes:
         application.router.add_route("*", "/openai/{operation:.*}", self._not_implemented)
         return application
 
+    def read_ahead(self) -> None:
+        """Begin to read what bills are counted with, so that no request is judged later than it arrived."""
+        for endpoint in self._endpoints.values():
+            self._reading(endpoint)
+
     async def aclose(self) -> None:
         """Wait for vocabularies that are still being read: a thread cannot be stopped."""
         if self._billings:
@@ -77,11 +82,15 @@ class Routes:
         return _json_response(200, endpoint.complete(exchange), headers)
 
     async def _billing(self, endpoint: Endpoint) -> "Billing":
-        """Return the bill of a deployment's model; its vocabulary is read when it is first needed."""
+        """Return the bill of a deployment's model, once its vocabulary is read."""
+        return await asyncio.shield(self._reading(endpoint))
+
+    def _reading(self, endpoint: Endpoint) -> "asyncio.Task[Billing]":
+        """Return the task that reads the vocabulary of a deployment's model: one serves all that share it."""
         model = endpoint.deployment.model or endpoint.deployment.name
         if model not in self._billings:
             self._billings[model] = asyncio.create_task(asyncio.to_thread(_read_billing, model))
-        return await asyncio.shield(self._billings[model])
+        return self._billings[model]
 
     async def _not_implemented(self, request: web.Request) -> web.Response:
         """Refuse, by name, what this stand-in does not do."""
