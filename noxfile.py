@@ -100,7 +100,8 @@ def tests(session: nox.Session, package: str) -> None:
     """Run the tests of a package in an environment that holds only it and its test group."""
     sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
     folders = [f"packages/{package}/tests/{kind}" for kind in ("unit", "integration")]
-    session.run("pytest", "-q", *(folder for folder in folders if (ROOT / folder).is_dir()), *session.posargs)
+    present = [folder for folder in folders if (ROOT / folder).is_dir()]
+    session.run("pytest", "-q", "--numprocesses=auto", *present, *session.posargs)
 
 
 @nox.session
@@ -126,7 +127,7 @@ def lowest(session: nox.Session, package: str) -> None:
 def e2e(session: nox.Session) -> None:
     """Run the main job as a newcomer would, and count at its far ends."""
     sync(session, "--package=feedback-worker", "--group=test")
-    session.run("pytest", "-q", "packages/feedback-worker/tests/e2e", *session.posargs)
+    session.run("pytest", "-q", "--numprocesses=2", "packages/feedback-worker/tests/e2e", *session.posargs)
 
 
 @nox.session

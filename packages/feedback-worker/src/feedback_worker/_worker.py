@@ -19,6 +19,9 @@ from penstock_token_client import TokenClient
 MAX_TOKENS = 400
 """A cap on the answer, in tokens: it is reserved in full, so it is kept near what answers need."""
 
+DEADLINE = 1800.0
+"""Seconds for one answer, waiting for quota included: well within the hour for which a message's lock is renewed."""
+
 
 class FeedbackWorker:
     """Analyses feedback; endpoints and credentials are taken from the environment."""
@@ -35,7 +38,7 @@ class FeedbackWorker:
             ValueError: A setting is missing or wrong; the text names the variable.
         """
         self._quota = TokenClient(APP)
-        self._model = AzureOpenAIService(app_id=APP, quota=self._quota)
+        self._model = AzureOpenAIService(app_id=APP, quota=self._quota, deadline=DEADLINE)
         self._handler = AsyncServiceBusHandler(self.process, in_queue, out_queue, max_concurrency=concurrency)
 
     async def process(self, feedback: Feedback) -> Analysis:
