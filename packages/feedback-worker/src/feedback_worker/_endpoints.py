@@ -1,7 +1,7 @@
 """The environment a run finds its endpoints in: the user's own, or that of local stand-ins started for it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -119,21 +119,18 @@ def _azure_arguments(options: Options) -> list[str]:
 
 
 async def _start_counter(options: Options, services: Fleet, environment: Mapping[str, str]) -> str:
-    """Start the token counter and keep it alive at its address.
+    """Start the token counter, keep it alive at its address, and return that.
 
     Only its first start may assume an idle window: the run begins with one. A later one knows nothing of what was
     granted before, and grants nothing for a window.
     """
     limits = ["--tpm", str(options.tpm), "--rpm", str(options.rpm), "--json", "--stop-with-stdin"]
     start = ["--port", "0", "--assume-idle"]
-    url = ""
 
-    async def start_counter() -> Child:
-        nonlocal start, url
-        child = await Child.start("penstock-token-counter", "penstock_token_counter", [*limits, *start], environment)
-        url = str((await child.ready(START_WITHIN))["url"])
-        start = ["--port", str(urlsplit(url).port)]
-        return child
+    def start_counter() -> Awaitable[Child]:
+        return Child.start("penstock-token-counter", "penstock_token_counter", [*limits, *start], environment)
 
-    await services.keep(start_counter)
+    first = await services.keep(start_counter)
+    url = str((await first.ready(START_WITHIN))["url"])
+    start[:] = ["--port", str(urlsplit(url).port)]
     return url

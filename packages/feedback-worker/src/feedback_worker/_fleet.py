@@ -1,6 +1,7 @@
 """The processes of a run: some are started again when they die, the others end the run with them."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ RESTART_DELAY = 0.2
 MAX_RESTART_DELAY = 5.0
 MAX_QUICK_DEATHS = 5
 QUICK = 2.0
-"""A process that lives less than this many seconds has died quickly: it will not get better by itself."""
+"""A process that ends within this many seconds, and not by a kill, has died quickly: it will not get better."""
 
 Starter = Callable[[], Awaitable[Child]]
 
@@ -26,11 +27,12 @@ class Fleet:
         """Take over a process that the run cannot do without: its death is the run's."""
         self._children[asyncio.create_task(_mourn(child))] = child
 
-    async def keep(self, start: Starter) -> None:
-        """Start a process, and start it again whenever it dies."""
+    async def keep(self, start: Starter) -> Child:
+        """Start a process, start it again whenever it dies, and return the first one."""
         child = await start()
         task = asyncio.create_task(self._keep(start, child))
         self._children[task] = child
+        return child
 
     def check(self) -> None:
         """Raise what ended a process for good; return if all is well."""
@@ -59,7 +61,8 @@ class Fleet:
             status = await child.wait()
             if status == EXIT_USAGE:
                 raise UsageError(f"{child.name} does not start, for the reason it gives above.")
-            quick_deaths = quick_deaths + 1 if loop.time() - started < QUICK else 0
+            by_itself = status != -signal.SIGKILL
+            quick_deaths = quick_deaths + 1 if by_itself and loop.time() - started < QUICK else 0
             if quick_deaths >= MAX_QUICK_DEATHS:
                 raise RunError(f"{child.name} ends as soon as it starts, with status {status}; see its words above.")
             await asyncio.sleep(min(RESTART_DELAY * 2**quick_deaths, MAX_RESTART_DELAY))

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,18 +119,17 @@ async def _work_off(run: _Run, messages: list[tuple[str, str]], services: Fleet)
 
 
 async def _start_workers(run: _Run, workers: Fleet) -> None:
-    """Start the worker processes side by side; each is ready once it has checked its settings."""
+    """Start the worker processes side by side, and wait until each has checked its settings."""
     options = run.options
     arguments = ["--in-queue", options.in_queue, "--out-queue", options.out_queue]
     arguments += ["--concurrency", str(options.concurrency)]
     arguments += ["--logs", str(run.logs), "--acknowledged", str(run.acknowledged)]
 
-    async def start_worker() -> Child:
-        child = await Child.start("A worker", "feedback_worker._worker", arguments, run.endpoints.environment)
-        await child.ready(WORKER_READY)
-        return child
+    def start_worker() -> Awaitable[Child]:
+        return Child.start("A worker", "feedback_worker._worker", arguments, run.endpoints.environment)
 
-    await asyncio.gather(*(workers.keep(start_worker) for _ in range(options.workers)))
+    started = [await workers.keep(start_worker) for _ in range(options.workers)]
+    await asyncio.gather(*(child.ready(WORKER_READY) for child in started))
 
 
 async def _feed_and_watch(run: _Run, messages: list[tuple[str, str]], check: Callable[[], None]) -> None:

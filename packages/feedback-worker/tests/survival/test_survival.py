@@ -35,5 +35,5 @@ async def test_killed_workers_lose_no_message_no_answer_and_no_log_line(run_job:
     assert facts["messages"]["in"] == facts["messages"]["answered"] == MESSAGES
     assert (facts["messages"]["lost"], facts["messages"]["duplicates"]) == (0, 0)
     assert (facts["logs"]["missing"], facts["logs"]["doubled"]) == (0, 0)
-    assert facts["logs"]["files_shipped"] >= KILLS
+    assert facts["logs"]["files_shipped"] > 2, "no worker was killed after it had begun to work"
     assert facts["quota"]["http_429"] == 0
