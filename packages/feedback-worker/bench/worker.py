@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="two short rounds")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    rounds, count = (2, 200) if options.quick else (5, 1000)
+    rounds, count = (2, 100) if options.quick else (3, 500)
     lines = lines_of(asyncio.run(measure_rounds(rounds, count)))
     if options.json:
         print("\n".join(map(json.dumps, lines)))
