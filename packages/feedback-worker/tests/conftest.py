@@ -61,6 +61,11 @@ class Run:
                 continue
         return found
 
+    def everyone(self) -> list[psutil.Process]:
+        """Its running processes that serve or work."""
+        modules = ("penstock_local_azure", "penstock_token_counter", "feedback_worker._worker")
+        return [child for module in modules for child in self.children(module)]
+
     async def until(self, condition: Callable[[], bool], within: float = 60.0) -> None:
         """Wait for a condition while the run goes on."""
         async with asyncio.timeout(within):

@@ -112,11 +112,7 @@ async def test_a_counter_that_stops_for_ten_seconds_costs_time_and_nothing_else(
 async def test_an_interrupt_drains_and_still_prints_the_table(run_job: Start) -> None:
     run = run_job("--local", "--messages", "2000", "--rpm", "600")
     await run.in_the_middle()
-    children = [
-        child
-        for module in ("feedback_worker._worker", "penstock_local_azure", "penstock_token_counter")
-        for child in run.children(module)
-    ]
+    children = run.everyone()
 
     run.signal(signal.SIGINT)
     status = await run.end()
@@ -134,11 +130,7 @@ async def test_an_interrupt_drains_and_still_prints_the_table(run_job: Start) ->
 async def test_no_process_outlives_a_killed_command(run_job: Start) -> None:
     run = run_job("--local", "--messages", "2000", "--rpm", "600")
     await run.in_the_middle()
-    children = [
-        child
-        for module in ("feedback_worker._worker", "penstock_local_azure", "penstock_token_counter")
-        for child in run.children(module)
-    ]
+    children = run.everyone()
 
     run.signal(signal.SIGKILL)
     await run.end()
