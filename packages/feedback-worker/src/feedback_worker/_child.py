@@ -54,7 +54,7 @@ class Child:
         """Read the JSON line with which the process says it is ready.
 
         Raises:
-            UsageError: It refused its arguments and has said why on standard error.
+            UsageError: It refused its arguments or settings, and has said why, in the line or on standard error.
             RunError: It ended, or said nothing `within` seconds.
         """
         try:
@@ -62,7 +62,7 @@ class Child:
         except TimeoutError:
             raise RunError(f"{self.name} was not ready within {within:.0f} s.") from None
         if line:
-            return dict(json.loads(line))
+            return _told(json.loads(line))
         if await self.wait() == EXIT_USAGE:
             raise UsageError(f"{self.name} did not start, for the reason it gives above.")
         raise RunError(f"{self.name} ended with status {self.returncode} before it was ready.")
@@ -96,6 +96,13 @@ class Child:
         """Read one line of what the process prints."""
         assert self._process.stdout is not None  # noqa: S101 - piped above
         return await self._process.stdout.readline()
+
+
+def _told(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what a process says of itself, unless it says what is wrong."""
+    if "error" in line:
+        raise UsageError(line["error"])
+    return line
 
 
 def inherited_environment(without: Sequence[str]) -> dict[str, str]:

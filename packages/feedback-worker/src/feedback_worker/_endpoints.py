@@ -32,6 +32,11 @@ ENDPOINT_VARIABLES = (
     "TOKEN_COUNTER_KEY",
     "TOKEN_COUNTER_URL",
 )
+REQUIRED = (
+    ("SERVICE_BUS_NAMESPACE", "SERVICE_BUS_CONNECTION_STRING"),
+    ("AZURE_OPENAI_ENDPOINT",),
+    ("AZURE_OPENAI_DEPLOYMENT_NAME",),
+)
 START_WITHIN = 30.0
 COUNTER_ANSWERS_WITHIN = 10.0
 DEDUPLICATION = 600
@@ -75,7 +80,14 @@ class Endpoints:
 
 
 def endpoints_of_user() -> Endpoints:
-    """Take the endpoints from our own environment."""
+    """Take the endpoints from our own environment.
+
+    Raises:
+        UsageError: A variable without which nothing can start is missing; the text names all that are.
+    """
+    missing = [" or ".join(names) for names in REQUIRED if not any(os.environ.get(name, "").strip() for name in names)]
+    if missing:
+        raise UsageError(f"Set {', '.join(missing)}, or add --local to run against local stand-ins.")
     return Endpoints(dict(os.environ))
 
 

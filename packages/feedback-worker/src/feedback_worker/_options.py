@@ -54,8 +54,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--in-queue", default="feedback-in", metavar="NAME")
     parser.add_argument("--out-queue", default="feedback-out", metavar="NAME")
     local = parser.add_argument_group("with --local")
-    local.add_argument("--tpm", type=_positive, default=300_000, metavar="N", help="tokens per minute (300000)")
-    local.add_argument("--rpm", type=_positive, default=3_000, metavar="N", help="requests per minute (3000)")
+    local.add_argument("--tpm", type=_positive, default=1_000_000, metavar="N", help="tokens per minute (1000000)")
+    local.add_argument("--rpm", type=_positive, default=6_000, metavar="N", help="requests per minute (6000)")
     local.add_argument("--judge", choices=("hidden", "exact"), default="hidden", help="how quota is judged (hidden)")
     local.add_argument(
         "--lock-duration", type=_positive, default=60, metavar="S", help="seconds a message is locked (60)"

@@ -61,9 +61,9 @@ async def _run_in_fleet(options: argparse.Namespace) -> int:
     try:
         worker = FeedbackWorker(options.in_queue, options.out_queue, concurrency=options.concurrency)
     except ValueError as error:
-        print(f"feedback-worker: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        print(json.dumps({"v": 1, "error": f"{str(error).rstrip('.')}."}), flush=True)  # noqa: T201 - for the fleet
         return EXIT_USAGE
-    print(json.dumps({"v": 1, "ready": True}), flush=True)  # noqa: T201 - for the fleet
+    print(json.dumps({"v": 1, "ready": True}), flush=True)  # noqa: T201 - the same
     on_end_of_input(worker.stop)
     await worker.run()
     return 0

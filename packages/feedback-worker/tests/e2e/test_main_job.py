@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+from penstock_local_azure import LocalAzure, Queue
+
 Start = Callable[..., Any]
 
 
@@ -138,3 +140,16 @@ async def test_no_process_outlives_a_killed_command(run_job: Start) -> None:
 
     assert len(gone) == 4
     assert alive == []
+
+
+async def test_without_local_the_endpoints_come_from_the_environment(run_job: Start, counter_url: str) -> None:
+    queues = [Queue(name, duplicate_detection=600.0) for name in ("feedback-in", "feedback-out")]
+    async with LocalAzure(queues=queues, judge="exact", latency=0.05) as azure:
+        run = run_job("--messages", "60", environment={**azure.environment(), "TOKEN_COUNTER_URL": counter_url})
+
+        facts = await run.facts()
+
+        assert_nothing_went_astray(facts)
+        assert facts["messages"]["answered"] == 60
+        assert azure.openai.stats()["gpt-4o"]["requests"] == 60
+        assert azure.service_bus.stats()["feedback-in"]["completed"] == 60

@@ -55,10 +55,21 @@ async def test_a_missing_variable_is_named(run_job: Start, counter_url: str, var
     run = run_job(environment={**AZURE, "TOKEN_COUNTER_URL": counter_url, variable: " "})
 
     assert await run.end() == 2
-    complaint = run.complaints.strip().splitlines()[0]
-    assert variable.replace("_CONNECTION_STRING", "") in complaint
-    assert "Traceback" not in run.complaints
+    assert_one_sentence(run.complaints, variable, "--local")
     assert "canary-key" not in run.complaints
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SERVICE_BUS_NAMESPACE", "other.servicebus.windows.net"), ("AZURE_OPENAI_ENDPOINT", "no-scheme.example.com")],
+)
+async def test_a_setting_that_only_a_worker_can_judge_is_named_once(
+    run_job: Start, counter_url: str, variable: str, value: str
+) -> None:
+    run = run_job(environment={**AZURE, "TOKEN_COUNTER_URL": counter_url, variable: value})
+
+    assert await run.end() == 2
+    assert_one_sentence(run.complaints, variable)
 
 
 @pytest.mark.parametrize("arguments", [["--tpm", "0"], ["--messages", "-3"], ["--workers", "two"], ["--judge", "mild"]])
