@@ -62,11 +62,17 @@ def siblings(package: str) -> set[str]:
 
 def fresh_wheels(session: nox.Session, packages: Iterable[str]) -> tuple[list[Path], list[str]]:
     """Build wheels, and return them with the options that keep uv from installing yesterday's of the same version."""
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     for name in packages:
         session.run_install("uv", "build", "-q", "--wheel", f"--package={DISTRIBUTIONS[name]}", f"--out-dir={folder}")
     refresh = [f"--refresh-package={name}" for name in DISTRIBUTIONS.values()]
     return sorted(folder.glob("*.whl")), refresh
+
+
+def extras(package: str) -> str:
+    """Return all extras of a package, as a requirement names them."""
+    names = ",".join(project(package).get("optional-dependencies", {}))
+    return f"[{names}]" if names else ""
 
 
 @nox.session
@@ -117,7 +123,10 @@ def lowest(session: nox.Session, package: str) -> None:
     """Run the unit tests of a package with the oldest dependencies it allows."""
     wheels, refresh = fresh_wheels(session, PACKAGES)
     pins = Path(session.create_tmp()) / "siblings.txt"
-    pins.write_text("".join(f"{wheel.name.split('-')[0]} @ {wheel.as_uri()}\n" for wheel in wheels))
+    built = {wheel.name.split("-")[0].replace("_", "-"): wheel.as_uri() for wheel in wheels}
+    pins.write_text(
+        "".join(f"{DISTRIBUTIONS[name]}{extras(name)} @ {built[DISTRIBUTIONS[name]]}\n" for name in PACKAGES)
+    )
     group = f"--group=packages/{package}/pyproject.toml:test"
     session.install("--resolution=lowest-direct", *refresh, f"--overrides={pins}", group, f"./packages/{package}")
     session.run("pytest", "-q", f"packages/{package}/tests/unit", *session.posargs)
