@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -288,8 +289,7 @@ class TestTokenClientGetStatus:
 
     async def test_get_status_network_failure(self) -> None:
         # Names that do not resolve are the resolver's business, and some resolvers answer for every name.
-        key = aiohttp.client_reqrep.ConnectionKey("counter", 80, False, True, None, None, None)  # noqa: FBT003 - a tuple
-        unresolved = aiohttp.ClientConnectorDNSError(key, OSError("no such name"))
+        unresolved = aiohttp.ClientConnectorDNSError(Mock(), OSError("no such name"))
         async with TokenClient("feedback", "http://counter") as client:
             with aioresponses() as network:
                 network.get("http://counter/status", exception=unresolved)
@@ -297,7 +297,7 @@ class TestTokenClientGetStatus:
                 status = await client.get_status()
 
         assert status is None
-        network.assert_called_once_with("http://counter/status", **next(iter(network.requests.values()))[0].kwargs)
+        assert len(network.requests) == 1
 
     @pytest.mark.parametrize("body", ["", "[]", "7", "null", '{"available_tokens":'])
     async def test_get_status_malformed(self, client: TokenClient, counter: ScriptedCounter, body: str) -> None:
