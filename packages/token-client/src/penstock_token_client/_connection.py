@@ -172,13 +172,19 @@ class Connection:
 
 async def _refusal(response: aiohttp.ClientResponse) -> CallError:
     """Say which status came back, and why if the counter says so in its own words."""
-    said = ""
-    if response.content_type == "application/json":
-        body = await response.json()
-        if isinstance(body, dict) and isinstance(body.get("message"), str):
-            said = f": {body['message'][:200]}"
     return CallError(
-        f"the token counter answered {response.status}{said}",
+        f"the token counter answered {response.status}{await _reason(response)}",
         passing=response.status in _PASSING,
         status=response.status,
     )
+
+
+async def _reason(response: aiohttp.ClientResponse) -> str:
+    """Return what a refusal says; nothing where it is no message, so that the status still counts."""
+    try:
+        body = await response.json()
+    except (aiohttp.ContentTypeError, ValueError, RecursionError):
+        return ""
+    if not isinstance(body, dict) or not isinstance(body.get("message"), str):
+        return ""
+    return f": {body['message'][:200]}"

@@ -22,6 +22,12 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+_DOUBLINGS = 6
+"""After so many doublings the pause is at its longest; more would only overflow."""
+
+_sleep = asyncio.sleep
+_random = random.random
+"""Waiting and chance, under names of their own so that a test can have its own."""
 
 
 async def with_token_limit_retry(
@@ -47,8 +53,7 @@ async def with_token_limit_retry(
         ValueError: ``max_retries`` is negative.
         Exception: The last error of ``func``, or the first that trying again cannot help.
     """
-    if max_retries < 0:
-        raise ValueError("max_retries must be at least 0")
+    _check(max_retries)
     for attempt in range(max_retries):
         try:
             return await func(*args, **kwargs)
@@ -56,14 +61,23 @@ async def with_token_limit_retry(
             if not _may_help(error):
                 raise
             pause = await _pause(error, token_client, attempt)
-        await asyncio.sleep(pause)
+        await _sleep(pause)
     return await func(*args, **kwargs)
 
 
 def with_token_limit_retry_decorator(
     token_client: Quota, max_retries: int = 3
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
-    """Decorate a coroutine function so that each call goes through `with_token_limit_retry`."""
+    """Decorate a coroutine function so that each call goes through `with_token_limit_retry`.
+
+    Args:
+        token_client: Whose status is asked.
+        max_retries: How often each call tries again after the first time.
+
+    Raises:
+        ValueError: ``max_retries`` is negative.
+    """
+    _check(max_retries)
 
     def decorate(func: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         @functools.wraps(func)
@@ -88,10 +102,23 @@ def _may_help(error: Exception) -> bool:
 
 async def _pause(error: Exception, token_client: Quota, attempt: int) -> float:
     """Return how long to wait before the next try, in seconds."""
-    seconds = getattr(error, "retry_after", None)
+    seconds = _seconds(getattr(error, "retry_after", None))
     if seconds is None:
-        status = await token_client.get_status()
-        seconds = None if status is None else status.get("reset_time_seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        seconds = _FIRST_PAUSE * 2**attempt
-    return min(seconds, _LONGEST_PAUSE) * (1 + random.random() / 10)  # noqa: S311 - jitter, not a secret
+        status = await token_client.get_status() or {}
+        seconds = _seconds(status.get("reset_time_seconds"))
+    if seconds is None:
+        seconds = _FIRST_PAUSE * 2 ** min(attempt, _DOUBLINGS)
+    return min(seconds, _LONGEST_PAUSE) * (1 + _random() / 10)
+
+
+def _seconds(told: object) -> float | None:
+    """Return a duration that was told, or None if it is none."""
+    if isinstance(told, bool) or not isinstance(told, int | float) or not told >= 0:
+        return None
+    return told
+
+
+def _check(max_retries: int) -> None:
+    """Refuse a number of retries that makes no sense."""
+    if max_retries < 0:
+        raise ValueError("max_retries must be at least 0")

@@ -12,6 +12,7 @@ from penstock_token_client import (
     with_token_limit_retry,
     with_token_limit_retry_decorator,
 )
+from penstock_token_client.testing import Asked, FakeCounter, Reported
 
 
 async def use(quota: Quota) -> int:
@@ -33,6 +34,14 @@ async def every_quota_is_one() -> None:
     assert_type(await use(TokenClient("app", "http://localhost:8001", pool="completion")), int)
     assert_type(await use(LocalQuota(tpm=1, rpm=1)), int)
     assert_type(await use(Unlimited()), int)
+
+
+async def a_fake_is_a_quota_that_remembers() -> None:
+    counter = FakeCounter("app", pool="completion")
+    assert_type(await use(counter), int)
+    assert_type(counter.reservations, list[Asked])
+    assert_type(counter.reports, list[Reported])
+    assert_type(counter.releases, list[str])
 
 
 async def retrying(quota: Quota) -> None:

@@ -73,6 +73,21 @@ async def test_it_waits_over_a_counter_that_restarts(
     assert len(counter.asked("lock")) == 2
 
 
+@pytest.mark.parametrize("body", ["<html>", '"text"', '{"message": 7}', "[" * 100_000])
+async def test_it_waits_over_a_proxy_whose_answer_is_no_message(
+    client: TokenClient, counter: ScriptedCounter, body: str
+) -> None:
+    async def proxy(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=503, text=body, content_type="application/json")
+
+    counter.script("lock", proxy)
+
+    async with client.reserve(10) as reservation:
+        await reservation.release()
+
+    assert len(counter.asked("lock")) == 2
+
+
 async def test_it_waits_over_connections_that_break(
     client: TokenClient, counter: ScriptedCounter, broken: Step
 ) -> None:

@@ -16,23 +16,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("blank", [None, "", "  "])
-def test_the_address_defaults_when_the_variable_says_nothing(
-    monkeypatch: pytest.MonkeyPatch, blank: str | None
-) -> None:
-    if blank is not None:
-        monkeypatch.setenv("TOKEN_COUNTER_URL", blank)
-
-    assert TokenClient("feedback").base_url == "http://localhost:8001"
-
-
-def test_the_argument_wins_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN_COUNTER_URL", "http://variable:1/")
-
-    assert TokenClient("feedback").base_url == "http://variable:1"
-    assert TokenClient("feedback", "http://argument:2//").base_url == "http://argument:2"
-
-
 @pytest.mark.parametrize("url", ["counter:8001", "ftp://x", "http://", "http://x:y", "http://[1"])
 def test_what_is_no_address_names_argument_and_variable(url: str) -> None:
     with pytest.raises(ValueError, match=r"base_url \(or TOKEN_COUNTER_URL\)"):
@@ -44,14 +27,6 @@ def test_an_address_with_credentials_is_refused_without_repeating_them() -> None
         TokenClient("feedback", "http://me:canary@x")
 
     assert "canary" not in str(refusal.value)
-
-
-def test_an_app_id_must_be_a_text_that_says_something() -> None:
-    with pytest.raises(TypeError, match="app_id"):
-        TokenClient(None)  # type: ignore[arg-type]  # wrong on purpose
-    for blank in ("", " \t"):
-        with pytest.raises(ValueError, match="app_id"):
-            TokenClient(blank)
 
 
 @pytest.mark.parametrize("faulty", [{"pool": "a/b"}, {"pool": ""}, {"timeout": 0}, {"timeout": float("nan")}])
