@@ -2,7 +2,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Waiter, WaitQueue
+from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
 SIXTEENTH = 1 / 16
 LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
@@ -12,7 +12,9 @@ TTL = 5.0
 
 
 def queue() -> WaitQueue:
-    return WaitQueue(Ledger(LIMITS, instance="test", now=0.0), instance="test", hold=HOLD, ticket_ttl=TTL)
+    return WaitQueue(
+        Ledger(LIMITS, instance="test", now=0.0), instance="test", sharing=Sharing(hold=HOLD, ticket_ttl=TTL)
+    )
 
 
 def order(tokens: int, *, app: str = "app", key: str | None = None) -> Order:
