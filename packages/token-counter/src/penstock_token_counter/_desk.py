@@ -127,7 +127,7 @@ class Desk:
     def _full(self) -> LockAnswer:
         """Say that there is no place to wait."""
         depth = self.gate.queue.sharing.max_depth
-        message = f"{depth} callers of this app wait already, and no more may"
+        message = f"{depth} callers of this app wait already, and no more may wait"
         return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
 
     def _never(self, order: Order) -> LockAnswer:
