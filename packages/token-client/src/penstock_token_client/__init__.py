@@ -5,6 +5,7 @@ from ._limits import Limits
 from ._local_quota import LocalQuota
 from ._quota import CallStatus, Lock, Quota, Reservation
 from ._retry import with_token_limit_retry, with_token_limit_retry_decorator
+from ._sharing import Sharing
 from ._token_client import TokenClient
 from ._unlimited import Unlimited
 
@@ -16,6 +17,7 @@ __all__ = [
     "Quota",
     "QuotaError",
     "Reservation",
+    "Sharing",
     "TokenClient",
     "TokenCounterUnavailable",
     "TokenLimitExceeded",

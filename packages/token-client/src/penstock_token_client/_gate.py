@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._limits import Limits
+    from ._sharing import Sharing
 
 
 class NeverFitsError(ValueError):
@@ -40,16 +41,25 @@ class Gate:
     Args:
         limits: The pool's limits.
         assume_full: Grant nothing for one window, because nobody knows what was granted before.
+        sharing: How those who wait share the pool; None: all apps alike.
         clock: Seconds that never go back.
     """
 
     def __init__(
-        self, limits: Limits, *, assume_full: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        limits: Limits,
+        *,
+        assume_full: bool = False,
+        sharing: Sharing | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
         self.instance = secrets.token_hex(4)
-        self.ledger = Ledger(limits, instance=self.instance, now=clock(), assume_full=assume_full)
-        self.queue = WaitQueue(self.ledger, instance=self.instance)
+        now = clock()
+        self.ledger = Ledger(limits, instance=self.instance, now=now, assume_full=assume_full)
+        self.queue = WaitQueue(
+            self.ledger, instance=self.instance, sharing=sharing, opened=now, epoch=time.time() - now
+        )
         self.closed = False
         self._polls: dict[Waiter, Poll] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -69,12 +79,17 @@ class Gate:
             raise KeyReusedError
         return None if self.closed else self.queue.grant_now(order, now)
 
-    def join(self, order: Order, ticket: str | None = None) -> Poll:
+    def join(self, order: Order, ticket: str | None = None, *, deadline: float | None = None) -> Poll:
         """Take a place in the line, or the one that the ticket or the order's key kept.
 
-        A caller who asks twice at once is answered once: the earlier poll ends without a grant.
+        A caller who asks twice at once is answered once: the earlier poll ends without a grant. The place ends
+        ``deadline`` seconds from now, if that is given.
+
+        Raises:
+            QueueFullError: Too many callers of the app wait already.
         """
-        waiter = self.queue.join(order, self.clock(), ticket)
+        now = self.clock()
+        waiter = self.queue.join(order, now, ticket, deadline=None if deadline is None else now + deadline)
         self._answer(waiter, None)
         poll = self._polls[waiter] = Poll(waiter)
         if self.closed:
@@ -144,6 +159,7 @@ class Gate:
             "rpm": limits.rpm,
             "settle": limits.settle,
             "waiting": len(self.queue),
+            "queue": self.queue.depths(),
             "granted": ledger.granted,
             "unreported": ledger.unreported,
             "instance": self.instance,

@@ -12,6 +12,7 @@ import enum
 import math
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -99,6 +100,16 @@ class Ledger:
         if held.state is State.SETTLED or held.paced_until > now:
             return now
         return self._pace_opens(order.requests, now)
+
+    def room(self, at: float, now: float) -> tuple[int, int, int]:
+        """Return what is free at a later time if nothing else is granted: tokens, requests, and requests to start."""
+        self._age(now)
+        tokens, requests = self.limits.tpm - self.tokens, self.limits.rpm - self.requests
+        for grant in takewhile(lambda grant: grant.expires <= at, self._log):
+            tokens += grant.tokens
+            requests += grant.requests
+        started = takewhile(lambda grant: grant.paced_until <= at, self._recent)
+        return tokens, requests, self._burst - self._recent_requests + sum(grant.requests for grant in started)
 
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""

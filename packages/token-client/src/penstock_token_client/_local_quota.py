@@ -12,8 +12,10 @@ from ._errors import QuotaError, TokenLimitExceeded
 from ._gate import Gate, NeverFitsError
 from ._ledger import Order
 from ._limits import Limits, Settling
+from ._queue import QueueFullError
 from ._quota import Lock
 from ._reservation import Held, Usage, holding
+from ._sharing import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,7 @@ class LocalQuota:
         headroom: Share added to the prompt part of each estimate.
         settle: Whether a report may lower what is charged: ``"judged"`` never, ``"actual"`` does.
         window: Seconds over which ``tpm`` and ``rpm`` count; less than 60 only in tests.
+        max_depth: How many reservations may wait; one more is refused at once with `TokenLimitExceeded`.
         clock: Seconds that never go back.
 
     Raises:
@@ -54,10 +57,11 @@ class LocalQuota:
         headroom: float = 0.02,
         settle: Settling = "judged",
         window: float = 60.0,
+        max_depth: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = Limits(tpm=tpm, rpm=rpm, sub_window=sub_window, headroom=headroom, settle=settle, window=window)
-        self._gate = Gate(self._limits, clock=clock)
+        self._gate = Gate(self._limits, sharing=Sharing(max_depth=max_depth), clock=clock)
         self._left_unreported = 0
 
     async def __aenter__(self) -> Self:
@@ -137,6 +141,10 @@ class LocalQuota:
             grant = self._gate.try_now(order) or await self._wait(order, deadline)
         except NeverFitsError:
             raise TokenLimitExceeded(self._too_large(order), token_count=token_count, permanent=True) from None
+        except QueueFullError:
+            raise TokenLimitExceeded(
+                "too many reservations wait already", token_count=token_count, retry_after=self._retry_after(order)
+            ) from None
         waited = self._gate.clock() - asked
         if grant is None and self._gate.closed:
             raise QuotaError("this LocalQuota was closed, so it grants nothing more")
@@ -151,7 +159,7 @@ class LocalQuota:
 
     async def _wait(self, order: Order, deadline: float | None) -> Grant | None:
         """Stand in line; a grant that arrives at a cancelled caller goes back."""
-        poll = self._gate.join(order)
+        poll = self._gate.join(order, deadline=deadline)
         try:
             grant = await self._gate.wait(poll, deadline)
         except asyncio.CancelledError:

@@ -1,35 +1,27 @@
-"""Who waits for a pool's ledger, and who is next: first come, first served.
+"""Who waits for a pool's ledger, and who is next: apps in turn by weight, callers of one app as they came.
 
-Those who waited start evenly spaced, not in bursts: a burst reaches Azure late and in disorder, because the workers
-that send it have other things to do. Who need not wait starts at once.
-
-A caller asks in polls. Between two polls, or when its connection broke, it is absent and keeps its place: for a moment
-the line is held for it, then it is passed over, and in the end it is forgotten. Everything here is synchronous and is
-told the time.
+The first caller of the app whose turn it is heads the line. Until its order fits, the first callers of other apps may
+pass it if they do not move its start; inside an app nobody passes. Those who waited start evenly spaced, not in bursts:
+a burst reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait
+starts at once. Everything here is synchronous and is told the time.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+from ._backfill import Slack
+from ._fairness import FairShares
+from ._places import Places, QueueFullError, Waiter
+from ._sharing import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._ledger import Grant, Ledger, Order
 
-
-class Waiter:
-    """One place in the line; ``absent_since`` is None while its caller is there."""
-
-    __slots__ = ("absent_since", "order", "since", "ticket")
-
-    def __init__(self, ticket: str, order: Order, since: float) -> None:
-        self.ticket = ticket
-        self.order = order
-        self.since = since
-        self.absent_since: float | None = None
+__all__ = ["QueueFullError", "WaitQueue", "Waiter"]
 
 
 class WaitQueue:
@@ -38,41 +30,60 @@ class WaitQueue:
     Args:
         ledger: Where grants come from; nothing else grants from it.
         instance: Text that no other queue uses; tickets begin with it.
-        hold: Seconds for which an absent head stops the line, so that it loses nothing by polling again.
-        ticket_ttl: Seconds after which an absent caller is forgotten.
+        sharing: The apps' weights, and how much the line bears.
+        opened: The time at which the line opens.
+        epoch: What to add to the times told here to get seconds that mean the same in every process, so that tickets
+            keep the order of arrival when the process is started anew.
     """
 
-    def __init__(self, ledger: Ledger, *, instance: str, hold: float = 0.25, ticket_ttl: float = 5.0) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        instance: str,
+        sharing: Sharing | None = None,
+        opened: float = 0.0,
+        epoch: float = 0.0,
+    ) -> None:
+        self.sharing = Sharing() if sharing is None else sharing
         self._ledger = ledger
-        self._instance = instance
-        self._hold = hold
-        self._ttl = ticket_ttl
-        self._count = 0
+        self._places = Places(self.sharing, instance=instance, opened=opened, epoch=epoch)
+        self._shares = FairShares(self.sharing.weights)
+        self._turn: str | None = None
         self._gap = ledger.limits.gap()
         self._next_start = -math.inf
-        self._line: OrderedDict[str, Waiter] = OrderedDict()
-        self._by_key: dict[tuple[str, str], Waiter] = {}
 
     def __len__(self) -> int:
         """Return how many callers are there and wait."""
-        return sum(waiter.absent_since is None for waiter in self._line.values())
+        return sum(self.depths().values())
+
+    def depths(self) -> dict[str, int]:
+        """Return how many callers of each app are there and wait."""
+        return self._places.depths()
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
-        if self._line and self._head(now) is not None and not self._ledger.holds(order, now):
+        if self.head(now) is not None and not self._ledger.holds(order, now):
             return None
         return self._ledger.grant(order, now) if self._ledger.earliest(order, now) <= now else None
 
-    def join(self, order: Order, now: float, ticket: str | None = None) -> Waiter:
-        """Return the caller's place: the one that its ticket or its key kept, otherwise a new one at the end."""
-        waiter = self._kept_place(order, ticket, now)
+    def join(self, order: Order, now: float, ticket: str | None = None, *, deadline: float | None = None) -> Waiter:
+        """Return the caller's place: the one that its ticket or its key kept, otherwise a new one.
+
+        Args:
+            order: What the caller waits for.
+            now: The time.
+            ticket: What an earlier answer gave, maybe that of an earlier process.
+            deadline: The time at which the caller gives up; its place ends then.
+
+        Raises:
+            QueueFullError: The caller has no place, and its app has too many already.
+        """
+        waiter = self._places.kept(order, ticket, now)
         if waiter is None:
-            self._count += 1
-            waiter = Waiter(f"{self._instance}-{self._count}", order, now)
-            self._line[waiter.ticket] = waiter
-            if order.key is not None:
-                self._by_key[order.app, order.key] = waiter
+            waiter = self._places.add(order, ticket, now)
         waiter.absent_since = None
+        waiter.until = math.inf if deadline is None else deadline
         return waiter
 
     def step_out(self, waiter: Waiter, now: float) -> None:
@@ -81,69 +92,83 @@ class WaitQueue:
 
     def leave(self, waiter: Waiter) -> None:
         """Give up the place."""
-        self._line.pop(waiter.ticket, None)
-        order = waiter.order
-        if order.key is not None and self._by_key.get((order.app, order.key)) is waiter:
-            del self._by_key[order.app, order.key]
+        self._places.remove(waiter)
 
     def find(self, app: str, key: str) -> Waiter | None:
         """Return the place that an app's key names."""
-        return self._by_key.get((app, key))
+        return self._places.find(app, key)
+
+    def position(self, waiter: Waiter) -> int:
+        """Return how many callers of the same app wait before this one."""
+        return self._places.position(waiter)
+
+    def head(self, now: float) -> Waiter | None:
+        """Return who holds the line: the first caller of the app whose turn it is.
+
+        An app keeps its turn until its order starts, so that nobody who comes later moves a start that is foreseen.
+        """
+        head = None if self._turn is None else self._places.first(self._turn, now)
+        if head is None:
+            head = min(self._places.firsts(now), key=self._tag, default=None)
+            self._turn = None if head is None else head.order.app
+            if head is not None:
+                self._shares.elect(head.order.app)
+            elif not self._places:
+                self._shares.forget()
+        return head
 
     def grants(self, now: float) -> Iterator[tuple[Waiter, Grant]]:
-        """Grant to the callers at the head for as long as they fit."""
-        while (waiter := self._head(now)) is not None and waiter.absent_since is None:
-            if self._opens(waiter, now) > now:
+        """Grant to the head, and to whoever may pass it, for as long as somebody fits."""
+        while (head := self.head(now)) is not None:
+            if head.absent_since is None and self._opens(head, now) <= now:
+                self._shares.charge(head.order.app, self._fresh_tokens(head, now))
+                self._turn = None
+                yield head, self._start(head, now)
+                continue
+            passing = next((waiter for waiter, at in self._passing(head, now) if at <= now), None)
+            if passing is None:
                 return
-            self.leave(waiter)
-            self._next_start = now + self._gap * waiter.order.requests
-            yield waiter, self._ledger.grant(waiter.order, now)
+            self._shares.charge_passing(passing.order.app, passing.order.tokens)
+            yield passing, self._start(passing, now)
 
     def wake_at(self, now: float) -> float | None:
         """Return the exact time at which `grants` has something to do, or None if nobody holds the line."""
-        waiter = self._head(now)
-        if waiter is None:
+        head = self.head(now)
+        if head is None:
             return None
-        if waiter.absent_since is not None:
-            return waiter.absent_since + self._hold
-        return self._opens(waiter, now)
+        times = [self._opens(head, now)] if head.absent_since is None else []
+        times += [at for _, at in self._passing(head, now)]
+        for first in self._places.firsts(now):
+            times.append(first.until)
+            if first.absent_since is not None:
+                times.append(first.absent_since + self.sharing.hold)
+        return min(times)
 
-    def position(self, waiter: Waiter) -> int:
-        """Return how many callers wait before this one."""
-        before = 0
-        for other in self._line.values():
-            if other is waiter:
-                break
-            before += other.absent_since is None
-        return before
+    def _start(self, waiter: Waiter, now: float) -> Grant:
+        """Grant to a caller who waited."""
+        self._places.remove(waiter)
+        self._next_start = now + self._gap * waiter.order.requests
+        return self._ledger.grant(waiter.order, now)
 
     def _opens(self, waiter: Waiter, now: float) -> float:
-        """Return when the head may start: its order fits, and the start before it is a gap ago."""
+        """Return when a caller may start: its order fits, and the start before it is a gap ago."""
         return max(self._ledger.earliest(waiter.order, now), self._next_start)
 
-    def _kept_place(self, order: Order, ticket: str | None, now: float) -> Waiter | None:
-        """Find the place of a caller who was here, and asks for the same as then."""
-        waiter = self._line.get(ticket) if ticket is not None else None
-        if waiter is None and order.key is not None:
-            waiter = self._by_key.get((order.app, order.key))
-        if waiter is None or self._is_forgotten(waiter, now) or waiter.order != order:
-            return None
-        return waiter
+    def _passing(self, head: Waiter, now: float) -> Iterator[tuple[Waiter, float]]:
+        """Go through those who may pass the head, the most entitled first, and when they may."""
+        others = [first for first in self._places.firsts(now) if first is not head and first.absent_since is None]
+        if not others:
+            return
+        slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
+        for waiter in sorted(others, key=self._tag):
+            at = slack.passes_at(waiter.order, self._ledger, self._next_start, now)
+            if at is not None:
+                yield waiter, at
 
-    def _head(self, now: float) -> Waiter | None:
-        """Return who holds the line: the first who is there, or was there a moment ago."""
-        forgotten: list[Waiter] = []
-        head = None
-        for waiter in self._line.values():
-            if waiter.absent_since is None or now < waiter.absent_since + self._hold:
-                head = waiter
-                break
-            if self._is_forgotten(waiter, now):
-                forgotten.append(waiter)
-        for waiter in forgotten:
-            self.leave(waiter)
-        return head
+    def _tag(self, waiter: Waiter) -> tuple[float, tuple[int, int, str]]:
+        """Return what decides between the first callers of several apps: the shares, then who came first."""
+        return self._shares.start(waiter.order.app), waiter.rank
 
-    def _is_forgotten(self, waiter: Waiter, now: float) -> bool:
-        """Tell whether an absent caller's place is gone."""
-        return waiter.absent_since is not None and now >= waiter.absent_since + self._ttl
+    def _fresh_tokens(self, waiter: Waiter, now: float) -> int:
+        """Return what a start costs its app: nothing if its key shows that it is charged already."""
+        return 0 if self._ledger.holds(waiter.order, now) else waiter.order.tokens

@@ -3,7 +3,8 @@
 from ._gate import Gate, KeyReusedError, NeverFitsError, Poll
 from ._ledger import Grant, Ledger, Order, State
 from ._limits import Limits, Settling
-from ._queue import Waiter, WaitQueue
+from ._queue import QueueFullError, Waiter, WaitQueue
+from ._sharing import Sharing
 
 __all__ = [
     "Gate",
@@ -14,7 +15,9 @@ __all__ = [
     "NeverFitsError",
     "Order",
     "Poll",
+    "QueueFullError",
     "Settling",
+    "Sharing",
     "State",
     "WaitQueue",
     "Waiter",

@@ -127,6 +127,20 @@ async def test_what_can_never_fit_is_refused_for_good() -> None:
     assert not refusal.value.environment
 
 
+async def test_more_than_may_wait_are_refused_for_now() -> None:
+    async with LocalQuota(tpm=1000, rpm=600, max_depth=1) as quota:
+        await quota.lock_tokens(900)
+        waiting = asyncio.ensure_future(quota.reserve(900).__aenter__())
+        await asyncio.sleep(0)
+        with pytest.raises(TokenLimitExceeded, match="too many") as refusal:
+            async with quota.reserve(900):
+                raise AssertionError
+        waiting.cancel()
+
+    assert refusal.value.environment
+    assert not refusal.value.permanent
+
+
 async def test_actual_settling_makes_room_at_once() -> None:
     async with LocalQuota(tpm=1000, rpm=600, settle="actual") as quota:
         async with quota.reserve(900) as first:

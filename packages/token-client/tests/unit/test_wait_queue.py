@@ -1,10 +1,5 @@
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
-from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Waiter, WaitQueue
-
-SIXTEENTH = 1 / 16
 LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 GAP = 0.1875  # (1 + 0.125) / int(48 * 1 / 8)
 HOLD = 0.25
@@ -12,7 +7,9 @@ TTL = 5.0
 
 
 def queue() -> WaitQueue:
-    return WaitQueue(Ledger(LIMITS, instance="test", now=0.0), instance="test", hold=HOLD, ticket_ttl=TTL)
+    return WaitQueue(
+        Ledger(LIMITS, instance="test", now=0.0), instance="test", sharing=Sharing(hold=HOLD, ticket_ttl=TTL)
+    )
 
 
 def order(tokens: int, *, app: str = "app", key: str | None = None) -> Order:
@@ -114,92 +111,3 @@ def test_a_caller_whose_charge_stands_passes_the_line() -> None:
     assert isinstance(first, Grant)
     assert isinstance(again, Grant)
     assert again.id == first.id
-
-
-class QueueMachine(RuleBasedStateMachine):
-    """First come first served (but for the absent), and liveness (I6)."""
-
-    @initialize()
-    def start(self) -> None:
-        self.line = queue()
-        self.now = 0.0
-        self.model: list[Waiter] = []
-        self.absent: dict[Waiter, float] = {}
-
-    @rule(sixteenths=st.integers(1, 30))
-    def time_passes(self, sixteenths: int) -> None:
-        self.now += sixteenths * SIXTEENTH
-
-    @rule(tokens=st.integers(1, 1000))
-    def arrive(self, tokens: int) -> None:
-        self.model.append(self.line.join(order(tokens), self.now))
-
-    @precondition(lambda self: self.model)
-    @rule(data=st.data())
-    def step_out(self, data: st.DataObject) -> None:
-        waiter = data.draw(st.sampled_from(self.model))
-        if waiter not in self.absent:
-            self.line.step_out(waiter, self.now)
-            self.absent[waiter] = self.now
-
-    @precondition(lambda self: self.absent)
-    @rule(data=st.data())
-    def come_back(self, data: st.DataObject) -> None:
-        waiter = data.draw(st.sampled_from(sorted(self.absent, key=self.model.index)))
-        place = self.line.join(waiter.order, self.now, waiter.ticket)
-        since = self.absent.pop(waiter)
-        assert (place is waiter) == (self.now < since + TTL)
-        if place is not waiter:
-            self.model.remove(waiter)
-            self.model.append(place)
-
-    @precondition(lambda self: self.model)
-    @rule(data=st.data())
-    def give_up(self, data: st.DataObject) -> None:
-        waiter = data.draw(st.sampled_from(self.model))
-        self.line.leave(waiter)
-        self.model.remove(waiter)
-        self.absent.pop(waiter, None)
-
-    @rule()
-    def pump(self) -> None:
-        self.take(list(self.line.grants(self.now)))
-
-    @rule()
-    def wait_for_the_head(self) -> None:
-        self.pump()
-        wake_at = self.line.wake_at(self.now)
-        head = self.head()
-        assert (wake_at is None) == (head is None)
-        if wake_at is None or head is None:
-            return
-        assert wake_at > self.now
-        self.now = wake_at
-        grants = list(self.line.grants(self.now))
-        if head not in self.absent:
-            assert grants
-            assert grants[0][0] is head
-        self.take(grants)
-
-    @invariant()
-    def those_who_are_there_are_counted(self) -> None:
-        assert len(self.line) == len(self.model) - len(self.absent)
-
-    def take(self, grants: list[tuple[Waiter, Grant]]) -> None:
-        for waiter, grant in grants:
-            assert waiter is self.head()
-            assert grant.order is waiter.order
-            self.model.remove(waiter)
-        head = self.head()
-        if head is not None and head not in self.absent:
-            assert self.line.wake_at(self.now) != self.now
-
-    def head(self) -> Waiter | None:
-        for waiter in self.model:
-            if waiter not in self.absent or self.now < self.absent[waiter] + HOLD:
-                return waiter
-        return None
-
-
-TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

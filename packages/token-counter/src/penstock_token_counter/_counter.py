@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from penstock_token_client import Limits
+    from penstock_token_client import Limits, Sharing
 
 _LAST_ANSWERS = 5.0
 """Seconds for answers under way when the counter stops."""
@@ -30,20 +30,31 @@ class TokenCounter:
         port: The port to listen on; 0 takes a free one.
         assume_idle: Grant from the start. Otherwise each pool starts as if its whole window were used, because nobody
             knows what was granted before, and grants nothing for one window.
+        sharing: How the apps of a pool share it, by the pool's name; where none is given, all alike.
 
     Raises:
-        ValueError: There is no pool, or the name of one cannot be part of a path.
+        ValueError: There is no pool, the name of one cannot be part of a path, or ``sharing`` names an unknown one.
         OSError: On entering, when the address is not to be had.
     """
 
     def __init__(
-        self, pools: Mapping[str, Limits], *, host: str = "127.0.0.1", port: int = 0, assume_idle: bool = False
+        self,
+        pools: Mapping[str, Limits],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        assume_idle: bool = False,
+        sharing: Mapping[str, Sharing] | None = None,
     ) -> None:
         if not pools:
             raise ValueError("pools must name at least one pool")
         for pool in pools:
             pool_path(pool)
+        for pool in sharing or {}:
+            if pool not in pools:
+                raise ValueError(f"sharing names the pool {pool!r}, which pools does not")
         self._pools = dict(pools)
+        self._sharing = dict(sharing or {})
         self._host = host
         self._port = port
         self._assume_idle = assume_idle
@@ -58,7 +69,10 @@ class TokenCounter:
 
     async def __aenter__(self) -> Self:
         """Listen."""
-        self._desks = {pool: Desk(pool, limits, assume_idle=self._assume_idle) for pool, limits in self._pools.items()}
+        self._desks = {
+            pool: Desk(pool, limits, assume_idle=self._assume_idle, sharing=self._sharing.get(pool))
+            for pool, limits in self._pools.items()
+        }
         # A handler is cancelled when its caller disconnects: that is how a vanished caller loses its turn.
         runner = web.AppRunner(
             build_app(self._desks), handler_cancellation=True, access_log=None, shutdown_timeout=_LAST_ANSWERS

@@ -7,15 +7,15 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order
+from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
 from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError, grant_id, wire_id
 
 if TYPE_CHECKING:
-    from penstock_token_client.accounting import Grant, Limits, Poll
+    from penstock_token_client.accounting import Grant, Limits, Poll, Sharing
     from penstock_token_client.protocol import LockRequest, ReleaseRequest, ReportRequest
 
 _RETRY_AFTER = 1.0
-"""Seconds until a counter that stops is likely to be back."""
+"""Seconds until a counter that stops is likely to be back, or a full line to have a place."""
 
 
 class UnknownIdError(LookupError):
@@ -29,11 +29,12 @@ class Desk:
         pool: Its name.
         limits: Its limits.
         assume_idle: Grant from the start, as if nothing had been sent in the last minute.
+        sharing: How its apps share it; None: all alike.
     """
 
-    def __init__(self, pool: str, limits: Limits, *, assume_idle: bool) -> None:
+    def __init__(self, pool: str, limits: Limits, *, assume_idle: bool, sharing: Sharing | None = None) -> None:
         self.pool = pool
-        self.gate = Gate(limits, assume_full=not assume_idle)
+        self.gate = Gate(limits, assume_full=not assume_idle, sharing=sharing)
         self._limits = limits
         self._refused = 0
 
@@ -87,7 +88,10 @@ class Desk:
 
     async def _wait(self, order: Order, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
         """Stand in line for one poll."""
-        poll = self.gate.join(order, message.ticket)
+        try:
+            poll = self.gate.join(order, message.ticket)
+        except QueueFullError:
+            return self._full(), None
         try:
             grant = await self.gate.wait(poll, message.wait_seconds)
         except asyncio.CancelledError:
@@ -119,6 +123,12 @@ class Desk:
             ticket=None if poll is None else poll.waiter.ticket,
             position=None if poll is None else self.gate.queue.position(poll.waiter),
         )
+
+    def _full(self) -> LockAnswer:
+        """Say that there is no place to wait."""
+        depth = self.gate.queue.sharing.max_depth
+        message = f"{depth} callers of this app wait already, and no more may wait"
+        return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
 
     def _never(self, order: Order) -> LockAnswer:
         """Say no for good."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from penstock_token_client import Limits
+from penstock_token_client import Limits, Sharing
 from penstock_token_counter import TokenCounter
 
 if TYPE_CHECKING:
@@ -281,3 +281,25 @@ async def test_a_pool_without_its_past_grants_nothing_for_one_window() -> None:
 
     assert (denied["code"], granted["allowed"]) == ("limited", True)
     assert time.monotonic() - began > 0.3
+
+
+async def test_a_full_line_is_said_so_to_one_app_only() -> None:
+    sharing = {"completion": Sharing(max_depth=1)}
+    async with TokenCounter(POOLS, assume_idle=True, sharing=sharing) as counter, aiohttp.ClientSession() as session:
+        wire = Wire(session, counter.url)
+        await wire.post("/lock", {**A, "token_count": 1000})
+        poll = asyncio.ensure_future(wire.post("/lock", {**A, "token_count": 10, "wait_seconds": 60}))
+        await wire.until(waiting=1)
+        _, full = await wire.post("/lock", {**A, "token_count": 10, "wait_seconds": 60})
+        _, other = await wire.post("/lock", {"app_id": "b", "token_count": 10, "wait_seconds": 0.01})
+        queue = (await wire.status())["queue"]
+        poll.cancel()
+
+    assert (full["allowed"], full["code"], full["retry_after_ms"]) == (False, "queue_full", 1000)
+    assert "1 callers" in full["message"]
+    assert (other["code"], queue) == ("limited", {"a": 1})
+
+
+def test_sharing_of_a_pool_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="other"):
+        TokenCounter(POOLS, sharing={"other": Sharing()})

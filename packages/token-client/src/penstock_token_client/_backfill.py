@@ -1,0 +1,43 @@
+"""Who may pass a head that does not fit yet: only an order that provably does not move the head's start.
+
+This is EASY backfilling (Lifka, "The ANL/IBM SP Scheduling System", 1995), for three resources at once: the tokens
+and requests of the window, the requests of the sub-window, and the spacing of starts. When the head starts, and what is
+left over beside it then, follows from the ledger; whoever fits now, and into what is left over, takes nothing from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from ._ledger import Ledger, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """When the head starts, and what is left over beside it at that moment."""
+
+    opens: float
+    tokens: int
+    requests: int
+    starts: int
+
+    @classmethod
+    def beside(cls, head: Order, opens: float, ledger: Ledger, now: float) -> Self:
+        """Look ahead to the head's start, as if nothing else were granted until then."""
+        tokens, requests, starts = ledger.room(opens, now)
+        return cls(opens, tokens - head.tokens, requests - head.requests, starts - head.requests)
+
+    def passes_at(self, order: Order, ledger: Ledger, not_before: float, now: float) -> float | None:
+        """Return the first time at which an order may start before the head, or None if it has to wait.
+
+        Later it will not do either: what it takes of the spacing and the sub-window then reaches beyond the head.
+        """
+        if order.tokens > self.tokens or order.requests > self.requests or ledger.holds(order, now):
+            return None
+        start = max(now, not_before, ledger.earliest(order, now))
+        if start + ledger.limits.gap() * order.requests > self.opens:
+            return None
+        paced_until = start + ledger.limits.pace()[1]
+        return start if paced_until <= self.opens or order.requests <= self.starts else None
