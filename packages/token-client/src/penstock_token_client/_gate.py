@@ -13,6 +13,7 @@ from ._queue import Waiter, WaitQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._grant import Charge
     from ._limits import Limits
 
 
@@ -41,14 +42,20 @@ class Gate:
         limits: The pool's limits.
         assume_full: Grant nothing for one window, because nobody knows what was granted before.
         clock: Seconds that never go back.
+        on_change: Is told of each change of a grant, as by `Ledger`.
     """
 
     def __init__(
-        self, limits: Limits, *, assume_full: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        limits: Limits,
+        *,
+        assume_full: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.clock = clock
         self.instance = secrets.token_hex(4)
-        self.ledger = Ledger(limits, instance=self.instance, now=clock(), assume_full=assume_full)
+        self.ledger = Ledger(limits, instance=self.instance, now=clock(), assume_full=assume_full, on_change=on_change)
         self.queue = WaitQueue(self.ledger, instance=self.instance)
         self.closed = False
         self._polls: dict[Waiter, Poll] = {}
