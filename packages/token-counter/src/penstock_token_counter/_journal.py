@@ -145,7 +145,7 @@ class Journal:
 
     async def _write_batches(self) -> None:
         """Write batch after batch, until the journal closes."""
-        while not self._closing:
+        while not self._closing or self._next.entries:
             await self._wanted.wait()
             self._wanted.clear()
             gathering, self._next = self._next, _Gathering()
@@ -159,6 +159,8 @@ class Journal:
             else:
                 self._resume()
                 gathering.durable.set_result(None)
+            finally:
+                gathering.durable.cancel()  # whoever still waits was failed by a fault that nobody foresaw
             self._writing = None
 
     async def _write(self, entries: list[Entry]) -> None:

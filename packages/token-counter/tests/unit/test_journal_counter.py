@@ -35,7 +35,7 @@ class Disk:
         self.synced = 0
         self._write = os.write
         self._sync = _journal_file._sync_data
-        monkeypatch.setattr(_journal_file.os, "write", self.write)
+        monkeypatch.setattr(os, "write", self.write)
         monkeypatch.setattr(_journal_file, "_sync_data", self.sync)
 
     def write(self, file: int, data: bytes) -> int:
