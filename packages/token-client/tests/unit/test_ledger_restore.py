@@ -99,6 +99,16 @@ def test_restored_keys_and_ids_are_known() -> None:
 
 def test_a_key_that_was_released_is_still_forgotten() -> None:
     book = ledger()
+    book.release(book.grant(TELLING, 0.0).id, 0.0)
+
+    after = restored(book, 1.0)
+
+    assert not after.holds(TELLING, 1.0)
+    assert after.tokens == after.open_tokens == after.requests == 0
+
+
+def test_a_key_that_was_released_and_used_again_names_the_later_grant() -> None:
+    book = ledger()
     first = book.grant(TELLING, 0.0)
     book.release(first.id, 0.0)
     second = book.grant(TELLING, 0.0)
