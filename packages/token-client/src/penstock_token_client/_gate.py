@@ -13,6 +13,7 @@ from ._queue import Waiter, WaitQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._grant import Charge
     from ._limits import Limits
     from ._sharing import Sharing
 
@@ -43,6 +44,7 @@ class Gate:
         assume_full: Grant nothing for one window, because nobody knows what was granted before.
         sharing: How those who wait share the pool; None: all apps alike.
         clock: Seconds that never go back.
+        on_change: Is told of each change of a grant, as by `Ledger`.
     """
 
     def __init__(
@@ -52,11 +54,12 @@ class Gate:
         assume_full: bool = False,
         sharing: Sharing | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.clock = clock
         self.instance = secrets.token_hex(4)
         now = clock()
-        self.ledger = Ledger(limits, instance=self.instance, now=now, assume_full=assume_full)
+        self.ledger = Ledger(limits, instance=self.instance, now=now, assume_full=assume_full, on_change=on_change)
         self.queue = WaitQueue(
             self.ledger, instance=self.instance, sharing=sharing, opened=now, epoch=time.time() - now
         )

@@ -8,50 +8,19 @@ monotonic clock; each operation is amortised O(1).
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import deque
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from ._grant import Charge, Grant, Order, State
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from ._limits import Limits
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """What one caller asks of a pool: the charge in tokens, the requests it will send, and the key that names it."""
-
-    app: str
-    tokens: int
-    requests: int = 1
-    key: str | None = None
-
-
-class State(enum.Enum):
-    """How a grant stands; it ends once."""
-
-    OPEN = "open"
-    SETTLED = "settled"
-    RELEASED = "released"
-    MOVED = "moved"
-
-
-class Grant:
-    """One charge in the log."""
-
-    __slots__ = ("expires", "id", "order", "paced_until", "renewed", "requests", "state", "tokens")
-
-    def __init__(self, grant_id: str, order: Order, *, expires: float, paced_until: float, renewed: bool) -> None:
-        self.id = grant_id
-        self.order = order
-        self.tokens = order.tokens
-        self.requests = order.requests
-        self.expires = expires
-        self.paced_until = paced_until
-        self.renewed = renewed
-        self.state = State.OPEN
+__all__ = ["Grant", "Ledger", "Order", "State"]
 
 
 class Ledger:
@@ -62,30 +31,62 @@ class Ledger:
         instance: Text that no other ledger uses; ids begin with it.
         now: The time at which the ledger starts.
         assume_full: Start as if the whole window were used, because nobody knows what was granted before.
+        on_change: Is told of each change of a grant, in order; what merely ages out is no change.
 
     Attributes:
         tokens: Tokens charged in the window.
         requests: Requests charged in the window.
         open_tokens: The part of ``tokens`` whose use is not reported yet.
         granted: Grants given since the start.
+        span: Seconds for which a charge stays, window and margin.
         unreported: Grants that aged out without a report or a release.
     """
 
-    def __init__(self, limits: Limits, *, instance: str, now: float, assume_full: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        instance: str,
+        now: float,
+        assume_full: bool = False,
+        on_change: Callable[[Charge], None] | None = None,
+    ) -> None:
         self.limits = limits
+        self.span = limits.window + limits.margin
         self.tokens = self.requests = self.open_tokens = self.granted = self.unreported = 0
         self._burst, self._pace = limits.pace()
-        self._span = limits.window + limits.margin
         self._instance = instance
+        self._on_change = on_change
         self._log: deque[Grant] = deque()
         self._recent: deque[Grant] = deque()
         self._recent_requests = 0
         self._by_id: dict[str, Grant] = {}
         self._by_key: dict[tuple[str, str], Grant] = {}
         if assume_full:
-            everything = Order(app="", tokens=limits.tpm, requests=limits.rpm)
-            self._enter(f"{instance}-0", everything, now).state = State.SETTLED
-            self.open_tokens = 0
+            self.fill(now)
+
+    def fill(self, now: float) -> None:
+        """Charge the whole window, because nobody knows what was granted before ``now``."""
+        everything = Order(app="", tokens=self.limits.tpm, requests=self.limits.rpm)
+        self._enter(f"{self._instance}-0", everything, now).state = State.SETTLED
+        self.open_tokens -= everything.tokens
+
+    def restore(self, charges: Iterable[Charge], now: float) -> None:
+        """Take over what another ledger of this pool charged, before anything is granted here.
+
+        Args:
+            charges: How each grant stood last, in the order of their times, which are times of this ledger's clock.
+            now: The time, not before any of them.
+        """
+        for charge in charges:
+            if charge.at + self.span > now:
+                self._amend(self._enter(charge.id, charge.order, charge.at, renewed=True), charge)
+        self._age(now)
+
+    def charges(self, now: float) -> Iterator[Charge]:
+        """Return how each grant in the window stands, in the order of their times: what `restore` takes."""
+        self._age(now)
+        return (grant.charge() for grant in self._log if grant.state is not State.MOVED)
 
     def can_ever_fit(self, order: Order) -> bool:
         """Tell whether an empty pool would grant the order."""
@@ -118,7 +119,7 @@ class Ledger:
         if held is not None:
             return held if held.state is State.SETTLED else self._renew(held, now)
         self.granted += 1
-        return self._enter(f"{self._instance}-{self.granted}", order, now)
+        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, now))
 
     def holds(self, order: Order, now: float) -> bool:
         """Tell whether the order's key names a grant in the window."""
@@ -146,6 +147,7 @@ class Ledger:
             if used > grant.tokens or (final and self.limits.settle == "actual"):
                 self.tokens += used - grant.tokens
                 grant.tokens = used
+            self._tell(grant)
         return True
 
     def release(self, grant_id: str, now: float) -> bool:
@@ -161,6 +163,7 @@ class Ledger:
             self.open_tokens -= grant.tokens
             self._forget_key(grant)
             self._void(grant, State.RELEASED, now)
+            self._tell(grant)
         return True
 
     def next_expiry(self, now: float) -> float | None:
@@ -174,7 +177,7 @@ class Ledger:
 
     def _enter(self, grant_id: str, order: Order, now: float, *, renewed: bool = False) -> Grant:
         """Append a charge at ``now``."""
-        grant = Grant(grant_id, order, expires=now + self._span, paced_until=now + self._pace, renewed=renewed)
+        grant = Grant(grant_id, order, at=now, expires=now + self.span, paced_until=now + self._pace, renewed=renewed)
         self._log.append(grant)
         self._recent.append(grant)
         self._by_id[grant_id] = grant
@@ -193,7 +196,25 @@ class Ledger:
         """
         self.open_tokens -= held.tokens
         self._void(held, State.MOVED, now)
-        return self._enter(held.id, held.order, now, renewed=True)
+        return self._tell(self._enter(held.id, held.order, now, renewed=True))
+
+    def _tell(self, grant: Grant) -> Grant:
+        """Tell of a grant that changed."""
+        if self._on_change is not None:
+            self._on_change(grant.charge())
+        return grant
+
+    def _amend(self, grant: Grant, charge: Charge) -> None:
+        """Bring a grant that was just entered to how it stood last."""
+        if charge.state is State.OPEN:
+            return
+        self.open_tokens -= grant.tokens
+        self.tokens += charge.tokens - grant.tokens
+        self.requests += charge.requests - grant.requests
+        self._recent_requests += charge.requests - grant.requests
+        grant.tokens, grant.requests, grant.state = charge.tokens, charge.requests, charge.state
+        if charge.state is State.RELEASED:
+            self._forget_key(grant)
 
     def _void(self, grant: Grant, state: State, now: float) -> None:
         """Empty a charge; the log drops it when its time comes."""

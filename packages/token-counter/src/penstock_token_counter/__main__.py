@@ -13,6 +13,7 @@ import threading
 
 from ._counter import TokenCounter
 from ._options import Options, UsageError, read_options
+from ._records import JournalError
 
 _USAGE = 2
 """The exit status for what the user can put right."""
@@ -32,12 +33,20 @@ async def _serve(options: Options) -> None:
     """Serve until a signal, or the end of standard input, says stop."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    counter = TokenCounter(options.pools, host=options.host, port=options.port, assume_idle=options.assume_idle)
+    counter = TokenCounter(
+        options.pools,
+        host=options.host,
+        port=options.port,
+        assume_idle=options.assume_idle,
+        journal=options.journal,
+    )
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(counter)
         except OSError as error:
             raise UsageError(_cannot_listen(options, error)) from None
+        except JournalError as error:
+            raise UsageError(f"--journal {options.journal} cannot be used: {error}") from None
         _announce(counter.url, options)
         if options.stop_with_stdin:
             _stop_with_stdin(stop)
@@ -49,9 +58,9 @@ def _announce(url: str, options: Options) -> None:
     if options.json:
         line = json.dumps({"v": 1, "url": url, "pools": list(options.pools)})
     else:
-        start = (
-            "" if options.assume_idle else "; nothing is granted for the first minute (--assume-idle grants at once)"
-        )
+        unknown = "without a journal" if options.journal is None else "if its journal is new"
+        full = f"; {unknown}, nothing is granted for the first minute (--assume-idle grants at once)"
+        start = "" if options.assume_idle else full
         line = f"token counter for {', '.join(options.pools)} at {url}{start}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

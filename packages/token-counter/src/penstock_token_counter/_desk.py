@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
 from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError, grant_id, wire_id
 
+from ._journal import RETRY_AFTER, JournalPausedError
+
 if TYPE_CHECKING:
     from penstock_token_client.accounting import Grant, Limits, Poll, Sharing
     from penstock_token_client.protocol import LockRequest, ReleaseRequest, ReportRequest
+
+    from ._journal import Journal
 
 _RETRY_AFTER = 1.0
 """Seconds until a counter that stops is likely to be back, or a full line to have a place."""
@@ -30,16 +34,33 @@ class Desk:
         limits: Its limits.
         assume_idle: Grant from the start, as if nothing had been sent in the last minute.
         sharing: How its apps share it; None: all alike.
+        journal: Where every change is kept; it knows what was sent in the last minute.
     """
 
-    def __init__(self, pool: str, limits: Limits, *, assume_idle: bool, sharing: Sharing | None = None) -> None:
+    def __init__(
+        self,
+        pool: str,
+        limits: Limits,
+        *,
+        assume_idle: bool = False,
+        sharing: Sharing | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self.pool = pool
-        self.gate = Gate(limits, assume_full=not assume_idle, sharing=sharing)
+        recorder = None if journal is None else journal.recorder(pool)
+        assume_full = not assume_idle and journal is None
+        self.gate = Gate(limits, assume_full=assume_full, sharing=sharing, on_change=recorder)
+        self._journal = journal
         self._limits = limits
         self._refused = 0
 
+    @property
+    def ready(self) -> bool:
+        """Whether locks are answered: what was granted before is known, and the counter does not stop."""
+        return not self.gate.closed and (self._journal is None or self._journal.ready)
+
     async def lock(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
-        """Grant quota, now or within the seconds that the caller waits.
+        """Grant quota, now or within the seconds that the caller waits, and durably before the caller learns of it.
 
         Cancelled, it keeps the caller's place for a moment, because callers behind a proxy come back.
 
@@ -49,6 +70,24 @@ class Desk:
         Raises:
             ProtocolError: The idempotency key names another request.
         """
+        await self._replayed()
+        if self._journal is not None and self._journal.paused:
+            return self._paused(), None
+        answer, grant = await self._decide(message)
+        if grant is None:
+            return answer, None
+        try:
+            await self._commit()
+        except JournalPausedError:
+            self.undeliverable(grant)
+            return self._paused(), None
+        except asyncio.CancelledError:
+            self.undeliverable(grant)
+            raise
+        return answer, grant
+
+    async def _decide(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+        """Grant quota in memory."""
         tokens = self._limits.charge(message.token_count, message.max_tokens)
         order = Order(app=message.app_id, tokens=tokens, requests=message.requests, key=message.idempotency_key)
         try:
@@ -68,23 +107,48 @@ class Desk:
         """Take back a grant whose answer could not be written, and forget its key."""
         self.gate.give_back(grant)
 
-    def report(self, message: ReportRequest) -> EndAnswer:
-        """Settle what a request used."""
+    async def report(self, message: ReportRequest) -> EndAnswer:
+        """Settle what a request used.
+
+        Raises:
+            UnknownIdError: The id is none of ours.
+            JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
+        """
+        await self._replayed()
         final = message.status in ("ok", "truncated")
         used = message.prompt_tokens + message.completion_tokens
-        return EndAnswer(success=True, known=self.gate.settle(_ours(message.request_id), used, final=final))
+        known = self.gate.settle(_ours(message.request_id), used, final=final)
+        await self._commit()
+        return EndAnswer(success=True, known=known)
 
-    def release(self, message: ReleaseRequest) -> EndAnswer:
-        """Take back a grant, or a wish, whose request was never sent."""
+    async def release(self, message: ReleaseRequest) -> EndAnswer:
+        """Take back a grant, or a wish, whose request was never sent.
+
+        Raises:
+            UnknownIdError: The id is none of ours.
+            JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
+        """
+        await self._replayed()
         if message.request_id is not None:
             known = self.gate.release(_ours(message.request_id))
         else:
             known = self.gate.withdraw(message.app_id, message.idempotency_key or "")
+        await self._commit()
         return EndAnswer(success=True, known=known)
 
     def status(self) -> dict[str, Any]:
         """Say how the pool stands."""
         return {"pool": self.pool, **self.gate.status(), "refused": self._refused}
+
+    async def _replayed(self) -> None:
+        """Wait until what was granted before is known."""
+        if self._journal is not None:
+            await self._journal.replayed()
+
+    async def _commit(self) -> None:
+        """Wait until what was decided is durable."""
+        if self._journal is not None:
+            await self._journal.commit()
 
     async def _wait(self, order: Order, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
         """Stand in line for one poll."""
@@ -129,6 +193,11 @@ class Desk:
         depth = self.gate.queue.sharing.max_depth
         message = f"{depth} callers of this app wait already, and no more may wait"
         return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
+
+    def _paused(self) -> LockAnswer:
+        """Say no while no grant could be kept."""
+        message = "the counter cannot write its journal, and grants nothing that it might forget"
+        return LockAnswer(allowed=False, code="paused", message=message, retry_after=RETRY_AFTER)
 
     def _never(self, order: Order) -> LockAnswer:
         """Say no for good."""

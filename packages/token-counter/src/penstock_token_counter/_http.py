@@ -20,6 +20,7 @@ from penstock_token_client.protocol import (
 )
 
 from ._desk import UnknownIdError
+from ._journal import JournalPausedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -77,7 +78,7 @@ def _report(desk: Desk) -> Handler:
     """Serve ``POST /report``."""
 
     async def report(request: web.Request) -> web.StreamResponse:
-        return _json(desk.report(ReportRequest.parse(await _body(request))).to_json())
+        return _json((await desk.report(ReportRequest.parse(await _body(request)))).to_json())
 
     return report
 
@@ -86,7 +87,7 @@ def _release(desk: Desk) -> Handler:
     """Serve ``POST /release``."""
 
     async def release(request: web.Request) -> web.StreamResponse:
-        return _json(desk.release(ReleaseRequest.parse(await _body(request))).to_json())
+        return _json((await desk.release(ReleaseRequest.parse(await _body(request)))).to_json())
 
     return release
 
@@ -112,7 +113,7 @@ def _readyz(desks: Mapping[str, Desk]) -> Handler:
     """Serve ``GET /readyz``: whether locks are answered."""
 
     async def readyz(_: web.Request) -> web.StreamResponse:
-        ready = not any(desk.gate.closed for desk in desks.values())
+        ready = all(desk.ready for desk in desks.values())
         return _json({"v": VERSION, "ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     return readyz
@@ -141,6 +142,8 @@ def _refusing(handler: Handler) -> Handler:
             return _refusal(HTTPStatus.BAD_REQUEST, str(error), field=error.field)
         except UnknownIdError as error:
             return _refusal(HTTPStatus.NOT_FOUND, str(error), field="request_id")
+        except JournalPausedError as error:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except web.HTTPRequestEntityTooLarge:
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {_LARGEST_BODY} bytes")
 

@@ -28,6 +28,7 @@ class Options:
     host: str
     port: int
     assume_idle: bool
+    journal: str | None
     json: bool
     stop_with_stdin: bool
 
@@ -58,6 +59,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         host=given.host,
         port=given.port,
         assume_idle=given.assume_idle,
+        journal=given.journal,
         json=given.json,
         stop_with_stdin=given.stop_with_stdin,
     )
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rpm", type=int, help=f"requests per minute of the pool {DEFAULT_POOL!r}")
     add("--headroom", default=0.02, type=float, help="share added to prompt estimates (default: %(default)s)")
     add("--assume-idle", action="store_true", help="grant at once, instead of waiting one minute for what went before")
+    add("--journal", metavar="DIR", help="directory in which grants are kept, so that a crash forgets none of them")
     add("--insecure", action="store_true", help="allow an address that others can reach, without keys")
     add("--json", action="store_true", help="say where it listens as a line of JSON")
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")

@@ -48,6 +48,11 @@ def test_what_cannot_be_followed_is_one_sentence_that_says_what_to_do(arguments:
     assert "\n" not in str(refusal.value)
 
 
+def test_a_journal_is_a_directory_and_none_unless_it_is_named() -> None:
+    assert read_options(["--tpm", "5", "--rpm", "5"]).journal is None
+    assert read_options(["--tpm", "5", "--rpm", "5", "--journal", "kept"]).journal == "kept"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_loopback_needs_no_insecure(host: str) -> None:
     assert read_options(["--tpm", "5", "--rpm", "5", "--host", host]).host == host

@@ -1,0 +1,108 @@
+"""From the bytes of a journal back to the ledgers: never less than was granted, and exactly that if nothing is torn.
+
+A record says how a grant stands since then, so the last record of each grant is all there is to know. Everything here
+is pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ._records import read_batch, read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock_token_client.accounting import Charge, Ledger
+
+    from ._records import Batch, Moment
+
+
+@dataclass(slots=True)
+class History:
+    """What a journal tells.
+
+    Attributes:
+        spans: The pools it covers, and for how many seconds each kept a charge.
+        charges: How each grant stood last, by pool and id, in the order in which they were granted.
+        moment: When it was last written; None if nothing was.
+        damaged: Whether lines are missing before its end, so that it does not tell everything.
+    """
+
+    spans: dict[str, float] = field(default_factory=dict)
+    charges: dict[str, dict[str, Charge]] = field(default_factory=dict)
+    moment: Moment | None = None
+    damaged: bool = False
+
+    def covers(self, pool: str, span: float) -> bool:
+        """Tell whether it knows everything that a pool granted in a span of seconds."""
+        return not self.damaged and self.moment is not None and self.spans.get(pool, 0.0) >= span
+
+
+def read_history(data: bytes) -> History:
+    """Read a journal up to its torn end, if it has one.
+
+    What follows the last line end was never promised to anybody. So was the last line if it is damaged; but if whole
+    lines follow a damaged one, the damage came later, and took with it what had been promised.
+
+    Raises:
+        JournalError: It is no journal, or one of another version.
+    """
+    lines = data.split(b"\n")[:-1]
+    if not lines:
+        return History()
+    history = History(spans=read_header(lines.pop(0)))
+    torn = False
+    for line in lines:
+        batch = read_batch(line)
+        if batch is None:
+            torn = True
+        else:
+            history.damaged = history.damaged or torn
+            _take(history, batch)
+    return history
+
+
+def restore(history: History, ledgers: Mapping[str, Ledger], now: Moment, *, assume_idle: bool = False) -> None:
+    """Bring new ledgers, by pool, to where the journal left them.
+
+    Args:
+        history: What the journal tells.
+        ledgers: New ledgers, whose clock is the steady one of ``now``.
+        now: The time.
+        assume_idle: Take for granted that nothing else was sent where the journal does not tell. Otherwise the window
+            of a pool that it does not cover is charged in full.
+    """
+    later = _shift(history.moment, now)
+    for pool, ledger in ledgers.items():
+        charges = [
+            dataclasses.replace(charge, at=min(charge.at + later, now.steady))
+            for charge in history.charges.get(pool, {}).values()
+        ]
+        ledger.restore(sorted(charges, key=lambda charge: charge.at), now.steady)
+        if not assume_idle and not history.covers(pool, ledger.span):
+            ledger.fill(now.steady)
+
+
+def _take(history: History, batch: Batch) -> None:
+    """Let a batch replace what was known of its grants."""
+    history.moment = batch.moment
+    for entry in batch.entries:
+        history.charges.setdefault(entry.pool, {})[entry.charge.id] = entry.charge
+
+
+def _shift(last: Moment | None, now: Moment) -> float:
+    """Return what to add to a time of the journal's steady clock to have it in seconds of ours.
+
+    Both clocks say how long the counter was down, and the smaller answer is taken, because a charge that is thought
+    too young only stays too long. The wall clock may have been set: a step back counts as no time at all. The steady
+    clock starts anew with the machine: behind where it was, it says nothing.
+    """
+    if last is None:
+        return 0.0
+    down = max(0.0, now.wall - last.wall)
+    if now.steady >= last.steady:
+        down = min(down, now.steady - last.steady)
+    return now.steady - last.steady - down
