@@ -72,6 +72,16 @@ async def test_a_denial_is_what_a_deadline_meets() -> None:
     assert counter.reservations == []
 
 
+async def test_an_outage_is_what_a_deadline_meets() -> None:
+    counter = FakeCounter()
+    counter.outage()
+
+    with pytest.raises(TokenCounterUnavailable) as raised:
+        await counter.reserve(10, deadline=30).__aenter__()
+
+    assert (raised.value.permanent, raised.value.environment, raised.value.url) == (False, True, counter.base_url)
+
+
 async def test_what_passes_is_waited_over_in_no_time_without_a_deadline() -> None:
     counter = FakeCounter()
     counter.deny(2, retry_after=40.0)
@@ -100,14 +110,15 @@ async def test_what_does_not_pass_is_raised(deadline: float | None) -> None:
 
 async def test_lost_reports_are_counted_and_not_remembered() -> None:
     counter = FakeCounter()
-    counter.lose_reports()
+    counter.lose_reports(2)
 
     async with counter.reserve(10) as reservation:
+        assert not await reservation.release()
         assert not await reservation.report(prompt_tokens=1, completion_tokens=1)
         assert await reservation.report(prompt_tokens=1, completion_tokens=1)
 
     assert counter.unreported == 1
-    assert len(counter.reports) == 1
+    assert (len(counter.reports), counter.releases) == (1, [])
 
 
 async def test_a_grant_ends_once_and_the_same_end_may_come_again() -> None:

@@ -223,9 +223,9 @@ class TestRetryWaitTime:
     ) -> None:
         counter.script("status", {"reset_time_seconds": 3})
 
-        await with_token_limit_retry(Flaky(limited(7.5)), client)
+        await with_token_limit_retry(Flaky(limited(7.5), limited(0.0)), client)
 
-        assert waits.taken == [7.5]
+        assert waits.taken == [7.5, 0.0]
         assert counter.calls == []
 
     async def test_wait_asks_the_status_anew_before_each_retry(
