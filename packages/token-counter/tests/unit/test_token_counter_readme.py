@@ -1,4 +1,4 @@
-"""The README's example runs as it stands, and its command is one that the counter understands."""
+"""The README's examples run as they stand, and its command is one that the counter understands."""
 
 import asyncio
 import re
@@ -11,11 +11,13 @@ from penstock_token_counter._options import read_options
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-async def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+async def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
-    await asyncio.to_thread(exec, compile(example, "README.md", "exec"), {"__name__": "example"})
+    for example in examples:
+        await asyncio.to_thread(exec, compile(example, "README.md", "exec"), {"__name__": "example"})
 
+    assert len(examples) == 2
     assert capsys.readouterr().out.split() == ["1216", "58784"]
 
 
