@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock_token_client.protocol import (
@@ -73,6 +73,7 @@ def test_an_answer_arrives_as_it_was_sent() -> None:
     )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # arbitrary JSON takes long to draw on a busy machine
 @given(st.dictionaries(st.sampled_from(["allowed", "request_id", "retry_after_ms", "expires_at", "ticket"]), JSON))
 def test_any_answer_can_be_read(data: dict[str, Any]) -> None:
     assert LockAnswer.read(data).allowed == (data.get("allowed") is True)
