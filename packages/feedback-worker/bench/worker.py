@@ -142,10 +142,10 @@ def print_table(lines: list[dict[str, Any]]) -> None:
 def main() -> int:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="two short rounds")
+    parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    rounds, count = (2, 100) if options.quick else (3, 500)
+    rounds, count = (1, 200) if options.quick else (3, 500)
     lines = lines_of(asyncio.run(measure_rounds(rounds, count)))
     if options.json:
         print("\n".join(map(json.dumps, lines)))
