@@ -9,13 +9,9 @@ import sys  # noqa: E402 - the same
 
 from rich.console import Console  # noqa: E402 - the same
 
-from feedback_worker._errors import RunError, UsageError  # noqa: E402 - the same
+from feedback_worker._errors import EXIT_INTERRUPTED, EXIT_RUN, EXIT_USAGE, RunError, UsageError  # noqa: E402 - the same
 from feedback_worker._job import run_job  # noqa: E402 - the same
 from feedback_worker._options import parse_options  # noqa: E402 - the same
-
-EXIT_RUN = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 def main() -> int:

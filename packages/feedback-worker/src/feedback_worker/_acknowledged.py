@@ -5,15 +5,10 @@ import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
-
-@runtime_checkable
-class Header(Protocol):
-    """What names a process's log lines: which process it is, and when it started (ns)."""
-
-    process: str
-    start_ns: int
+if TYPE_CHECKING:
+    from penstock_logging_monitor import LogFileHandler
 
 
 class _Stamp(logging.Filter):
@@ -45,12 +40,12 @@ class _Acknowledge(logging.Handler):
         os.close(self._fd)
 
 
-def acknowledge_lines(handler: logging.Handler, directory: Path) -> None:
+def acknowledge_lines(handler: "LogFileHandler", directory: Path) -> None:
     """Stamp what `handler` writes with a sequence number, and note the number in `directory` once it is written.
 
     The note outlives the process, also a killed one: it is what the shipped lines are compared with.
     """
-    header = handler.header  # type: ignore[attr-defined]
+    header = handler.header
     handler.addFilter(_Stamp())
     directory.mkdir(parents=True, exist_ok=True)
     logging.getLogger().addHandler(_Acknowledge(directory / f"{header.process}@{header.start_ns}"))

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from feedback_worker._errors import RunError, UsageError
-
-EXIT_USAGE = 2
+from feedback_worker._errors import EXIT_USAGE, RunError, UsageError
 
 
 class Child:

@@ -1,4 +1,13 @@
-"""What ends a run before it starts: one sentence that says what to do."""
+"""How a run ends that does not end well: exit statuses, and the errors that are one sentence for a person."""
+
+EXIT_RUN = 1
+"""A message was lost, or the run could not go on."""
+
+EXIT_USAGE = 2
+"""The run could not start as it was asked for."""
+
+EXIT_INTERRUPTED = 130
+"""The person ended the run, and messages are left."""
 
 
 class UsageError(Exception):

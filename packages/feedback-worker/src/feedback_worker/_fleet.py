@@ -5,8 +5,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from feedback_worker._child import EXIT_USAGE, Child
-from feedback_worker._errors import RunError, UsageError
+from feedback_worker._child import Child
+from feedback_worker._errors import EXIT_USAGE, RunError, UsageError
 
 RESTART_DELAY = 0.2
 MAX_RESTART_DELAY = 5.0

@@ -16,7 +16,7 @@ from rich.console import Console
 from feedback_worker._child import Child
 from feedback_worker._clients import open_bus
 from feedback_worker._endpoints import Endpoints, check_counter, endpoints_of_user, start_local_endpoints
-from feedback_worker._errors import UsageError
+from feedback_worker._errors import EXIT_INTERRUPTED, EXIT_RUN, UsageError
 from feedback_worker._feeder import Account, feed, messages_of
 from feedback_worker._fleet import Fleet
 from feedback_worker._inputs import read_inputs
@@ -31,8 +31,6 @@ WORKER_READY = 60.0
 WORKER_DRAIN = 30.0
 """Seconds: the worker's own drain of 25 s, and time to close what it holds."""
 SERVICES_END = 10.0
-EXIT_LOST = 1
-EXIT_INTERRUPTED = 130
 
 
 async def run_job(options: Options, started: float, console: Console) -> int:
@@ -170,5 +168,5 @@ def _new_run() -> str:
 def _exit_status(messages: dict[str, Any]) -> int:
     """Choose the exit status by what became of the messages."""
     if messages["lost"]:
-        return EXIT_LOST
+        return EXIT_RUN
     return EXIT_INTERRUPTED if messages["remaining"] else 0

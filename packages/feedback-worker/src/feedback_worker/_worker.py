@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from feedback_worker._acknowledged import acknowledge_lines
-from feedback_worker._child import EXIT_USAGE
+from feedback_worker._errors import EXIT_USAGE
 from feedback_worker._lifeline import on_end_of_input
 from feedback_worker._models import APP, SYSTEM_PROMPT, USER_PROMPT, Analysis, Feedback
 from penstock_llm import AzureOpenAIService
