@@ -46,7 +46,7 @@ def pinned(core: int) -> tuple[str, ...]:
 @asynccontextmanager
 async def serving(*arguments: str) -> AsyncIterator[str]:
     """Run a server that says where it listens; it is gone afterwards."""
-    process = await asyncio.create_subprocess_exec(*pinned(0), *arguments, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(*pinned(0), *arguments, stdout=PIPE)
     try:
         assert process.stdout is not None  # noqa: S101, a pipe was asked for
         async with asyncio.timeout(30):
