@@ -154,7 +154,7 @@ class Gate:
 
     def pump(self) -> None:
         """Grant whatever fits, and set the timer for what will fit next."""
-        if self.closed:
+        if self.closed or (self.pool.queue.idle and self._timer is None):
             return
         now = self.clock()
         for waiter, grant in self.pool.grants(now):

@@ -54,13 +54,14 @@ class Ledger:
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.limits = limits
-        self.terms = limits.terms()
+        self.terms = self._configured = limits.terms()
         self.tokens = self.requests = self.open_tokens = self.granted = self.unreported = 0
         self._instance = instance
         self._on_change = on_change
         self._log: deque[Grant] = deque()
         self._recent: deque[Grant] = deque()
         self._recent_requests = 0
+        self._next_aging = math.inf
         self._index = Index()
         if assume_full:
             self.fill(now)
@@ -96,19 +97,21 @@ class Ledger:
         self._age(now)
         repriced = terms.prompt_rate != self.terms.prompt_rate
         self.terms = terms
+        self._next_aging = self._oldest_leaves()
         if repriced:
             for grant in self._log:
                 self._recharge(grant)
 
     def cost(self, order: Order) -> int:
         """Return what the order is charged; an order that fits an empty pool never costs more than that."""
-        return min(self.terms.cost(order.tokens, order.max_tokens), max(order.tokens, self.limits.tpm))
+        cost, limit = self.terms.cost(order.tokens, order.max_tokens), self.limits.tpm
+        return cost if cost <= limit else min(cost, max(order.tokens, limit))
 
     def can_ever_fit(self, order: Order) -> bool:
         """Tell whether an empty pool would grant the order, whatever is in force at the moment."""
         if order.requests > min(self.limits.rpm, self.terms.burst):
             return False
-        return self.limits.charge(order.tokens, order.max_tokens) <= self.limits.tpm
+        return self._configured.cost(order.tokens, order.max_tokens) <= self.limits.tpm
 
     def earliest(self, order: Order, now: float) -> float:
         """Return the exact time at which the order fits if nothing else is granted: ``now``, later, or never (inf).
@@ -133,14 +136,20 @@ class Ledger:
         started = takewhile(lambda grant: grant.at + terms.pace <= at, self._recent)
         return tokens, requests, terms.burst - self._recent_requests + sum(grant.requests for grant in started)
 
+    def grant_now(self, order: Order, now: float) -> Grant | None:
+        """Charge the order if it fits."""
+        self._age(now)
+        if self._index.keyed(order.app, order.key) is None and self._has_room(order, now):
+            return self._charge(order, now)
+        return self.grant(order, now) if self.earliest(order, now) <= now else None
+
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""
         self._age(now)
         held = self._index.keyed(order.app, order.key)
         if held is not None:
             return held if held.state is State.SETTLED else self._renew(held, now)
-        self.granted += 1
-        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, now))
+        return self._charge(order, now)
 
     def holds(self, order: Order, now: float) -> bool:
         """Tell whether the order's key names a grant in the window."""
@@ -189,11 +198,17 @@ class Ledger:
         self._age(now)
         return self._log[0].at + self.terms.span if self._log else None
 
+    def _charge(self, order: Order, now: float) -> Grant:
+        """Charge an order that nothing in the window stands for yet."""
+        self.granted += 1
+        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, now))
+
     def _enter(self, grant_id: str, order: Order, now: float, *, renewed: bool = False) -> Grant:
         """Append a charge at ``now``."""
         grant = Grant(grant_id, order, at=now, tokens=self.cost(order), renewed=renewed)
         self._log.append(grant)
         self._recent.append(grant)
+        self._next_aging = min(self._next_aging, now + self.terms.pace, now + self.terms.span)
         self._index.add(grant)
         self.tokens += grant.tokens
         self.open_tokens += grant.tokens
@@ -219,7 +234,8 @@ class Ledger:
             grant.requests = 0
         if state is State.RELEASED:
             self._index.drop_key(grant)
-        self._recharge(grant)
+        if state is not State.SETTLED or grant.exact or (grant.used or 0) > grant.tokens:
+            self._recharge(grant)
 
     def _recharge(self, grant: Grant) -> None:
         """Charge a grant what it costs by now."""
@@ -230,7 +246,7 @@ class Ledger:
 
     def _due(self, grant: Grant) -> int:
         """Return what a grant is to be charged."""
-        if grant.state in (State.RELEASED, State.MOVED):
+        if grant.state is State.RELEASED or grant.state is State.MOVED:
             return 0
         if grant.used is None:
             return self.cost(grant.order)
@@ -244,13 +260,21 @@ class Ledger:
 
     def _age(self, now: float) -> None:
         """Drop what has left the window and the sub-window."""
-        recent, log = self._recent, self._log
-        while recent and recent[0].at + self.terms.pace <= now:
+        if now < self._next_aging:
+            return
+        recent, log, terms = self._recent, self._log, self.terms
+        while recent and recent[0].at + terms.pace <= now:
             grant = recent.popleft()
             grant.recent = False
             self._recent_requests -= grant.requests
-        while log and log[0].at + self.terms.span <= now:
+        while log and log[0].at + terms.span <= now:
             self._expire(log.popleft())
+        self._next_aging = self._oldest_leaves()
+
+    def _oldest_leaves(self) -> float:
+        """Return when the next charge leaves the window or the sub-window."""
+        window = self._log[0].at + self.terms.span if self._log else math.inf
+        return min(window, self._recent[0].at + self.terms.pace) if self._recent else window
 
     def _expire(self, grant: Grant) -> None:
         """Forget a charge that has left the window."""
@@ -260,6 +284,16 @@ class Ledger:
             self.open_tokens -= grant.tokens
             self.unreported += 1
         self._index.drop(grant)
+
+    def _has_room(self, order: Order, now: float) -> bool:
+        """Tell at a glance whether an order fits by the terms in force; `earliest` looks closer."""
+        terms, requests = self.terms, order.requests
+        return (
+            self.tokens + self.cost(order) <= terms.tpm
+            and self.requests + requests <= terms.rpm
+            and self._recent_requests + requests <= terms.burst
+            and terms.paused_until <= now
+        )
 
     def _window_opens(self, order: Order, now: float) -> float:
         """Return when the window has room for the order."""
