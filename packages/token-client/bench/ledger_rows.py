@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pair_timing import Run, serve
 
 from penstock_token_client import Limits, Sharing
-from penstock_token_client.accounting import Order, Pool, RateLimit, Usage
+from penstock_token_client.accounting import Gate, Order, RateLimit, Usage
 
 LIVE = 60_000
 """Grants in the window, at any moment of the measurement."""
@@ -28,11 +28,6 @@ def roomy() -> Limits:
     return Limits(tpm=4 * LIVE * COST, rpm=4 * LIVE, learn_max_tokens=0.95)
 
 
-def pool_of(limits: Limits) -> Pool:
-    """Return a pool of several apps by weight."""
-    return Pool(limits, instance="bench", now=0.0, sharing=SHARING)
-
-
 def wishes() -> Orders:
     """Make orders of several apps in turn, each under a key of its own."""
     for number, app in zip(itertools.count(), itertools.cycle(APPS)):
@@ -46,53 +41,69 @@ def cheap_wishes() -> Orders:
 
 
 def usages(limits: Limits) -> Iterator[Usage]:
-    """Make reports of answers of several lengths, with what the endpoint says is left."""
-    told = [RateLimit(limit_tokens=limits.tpm, remaining_tokens=limits.tpm - LIVE * COST - n) for n in range(61)]
+    """Make reports of answers of several lengths, with what an endpoint would say is left of a window as full."""
+    left = limits.tpm - LIVE * (PROMPT + MAX_TOKENS)
+    told = [RateLimit(limit_tokens=limits.tpm, remaining_tokens=max(1, left + n)) for n in range(61)]
     for number, ratelimit in zip(itertools.cycle(range(97)), itertools.cycle(told)):
         yield Usage(prompt_tokens=PROMPT, completion_tokens=100 + number, ratelimit=ratelimit)
 
 
+class Ticking:
+    """A clock that its owner moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def filled(limits: Limits, orders: Orders) -> tuple[Gate, Ticking]:
+    """Return a gate whose window holds as many grants as it is to hold, and its clock."""
+    clock = Ticking()
+    gate = Gate(limits, sharing=SHARING, clock=clock)
+    for order in itertools.islice(orders, LIVE):
+        clock.now += STEP
+        grant = gate.try_now(order)
+        if grant is None or not gate.settle(grant.id, Usage(prompt_tokens=1, completion_tokens=0)):
+            raise RuntimeError("there is room for so many, and every grant is known")
+    return gate, clock
+
+
 def pairs(orders: Orders) -> Run:
     """Reserve and settle where there is room, as a counter does for a lock and its report."""
-    pool = pool_of(roomy())
+    gate, clock = filled(roomy(), orders)
     reports = usages(roomy())
-    now = 0.0
 
     def run(count: int) -> None:
-        nonlocal now
         for order, usage in zip(itertools.islice(orders, count), reports, strict=False):
-            now += STEP
-            grant = pool.grant_now(order, now)
-            if grant is None or not pool.settle(grant.id, usage, now):
+            clock.now += STEP
+            grant = gate.try_now(order)
+            if grant is None or not gate.settle(grant.id, usage):
                 raise RuntimeError("there is always room here, and every grant is known")
-            for _ in pool.grants(now):
-                raise RuntimeError("nobody waits here")
+        if abs(gate.pool.ledger.requests - LIVE) > 1:
+            raise RuntimeError(f"the window holds {gate.pool.ledger.requests} grants")
 
-    run(LIVE + 1000)
-    if abs(pool.ledger.requests - LIVE) > 1:
-        raise RuntimeError(f"the window holds {pool.ledger.requests} grants")
     return run
 
 
 def through_the_line() -> Run:
     """Reserve and settle with a hundred callers who wait, four apps by weight, and room for one more at a time."""
-    limits = Limits(tpm=LIVE * COST, rpm=4 * LIVE)
-    pool, orders, reports = pool_of(limits), wishes(), usages(limits)
-    now = 0.0
-    for order in itertools.islice(orders, LIVE):
-        now += STEP
-        pool.grant_now(order, now)
+    orders = wishes()
+    limits = Limits(tpm=LIVE * COST, rpm=4 * LIVE, learn_max_tokens=0.95)
+    gate, clock = filled(limits, orders)
+    pool, reports = gate.pool, usages(limits)
     for order in itertools.islice(orders, 100):
-        pool.queue.join(order, now)
+        pool.queue.join(order, clock.now)
 
     def run(count: int) -> None:
-        nonlocal now
         started = 0
         while started < count:
-            now += STEP
-            for _, grant in pool.grants(now):
-                pool.settle(grant.id, next(reports), now)
-                pool.queue.join(next(orders), now)
+            clock.now += STEP
+            for _, grant in pool.grants(clock.now):
+                pool.settle(grant.id, next(reports), clock.now)
+                pool.queue.join(next(orders), clock.now)
                 started += 1
 
     return run

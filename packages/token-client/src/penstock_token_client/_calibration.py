@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._fit import Fit, Line
-from ._views import PHASES, Phases, Sliding, Sums, View
+from ._views import PHASES, Phases, Sliding, View
 
 if TYPE_CHECKING:
     from ._grant import Grant
@@ -73,9 +73,9 @@ class Calibration:
     def granted(self, grant: Grant) -> None:
         """Count a grant, and remember now and then what each way of counting says at that moment."""
         order = grant.order
-        sums = Sums(order.tokens - order.max_tokens, order.max_tokens, 0)
-        self._sliding.add(grant.id, grant.at, sums)
-        self._phases.add(grant.at, sums)
+        prompt, exact = order.tokens - order.max_tokens, order.max_tokens
+        self._sliding.add(grant.id, grant.at, prompt, exact)
+        self._phases.add(grant.at, prompt, exact)
         self._credit = min(self._credit + (grant.at - self._credited) * self._per_second, _BURST)
         self._credited = grant.at
         if self._credit >= 1:
@@ -89,14 +89,15 @@ class Calibration:
         self._awaited.pop(grant.id, None)
         found = self._sliding.pop(grant.id)
         if found is not None:
-            self._phases.add(*found, sign=-1)
+            at, sums = found
+            self._phases.add(at, -sums.prompts, -sums.exact, -sums.unused)
 
     def completed(self, grant: Grant, usage: Usage) -> bool:
         """Learn from the report of a request that was answered; tell whether something was learned."""
         unused = max(0, grant.order.max_tokens - usage.completion_tokens)
         at = self._sliding.leave_unused(grant.id, unused)
         if at is not None:
-            self._phases.add(at, Sums(0, 0, unused))
+            self._phases.add(at, 0, 0, unused)
         views = self._awaited.pop(grant.id, None)
         remaining = usage.ratelimit.remaining_tokens
         if views is None or not remaining:  # 0 says only that there is no more

@@ -34,7 +34,8 @@ class Index:
         """Forget a grant, unless its names belong to a later one by now."""
         if self._by_id.get(grant.id) is grant:
             del self._by_id[grant.id]
-            self.drop_key(grant)
+            if grant.order.key is not None:
+                self.drop_key(grant)
 
     def drop_key(self, grant: Grant) -> None:
         """Forget a grant's key only, so that the same wish may be granted anew."""

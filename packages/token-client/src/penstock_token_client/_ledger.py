@@ -61,6 +61,7 @@ class Ledger:
         self._log: deque[Grant] = deque()
         self._recent: deque[Grant] = deque()
         self._recent_requests = 0
+        self._soonest = min(self.terms.pace, self.terms.span)
         self._next_aging = math.inf
         self._index = Index()
         if assume_full:
@@ -69,7 +70,8 @@ class Ledger:
     def fill(self, now: float) -> None:
         """Charge the whole window, because nobody knows what was granted before ``now``."""
         tpm, rpm = self.limits.tpm, self.limits.rpm
-        grant = self._enter(f"{self._instance}-0", Order(app="", tokens=tpm, max_tokens=tpm, requests=rpm), now)
+        everything = Order(app="", tokens=tpm, max_tokens=tpm, requests=rpm)
+        grant = self._enter(f"{self._instance}-0", everything, tpm, now)
         self._end(grant, State.SETTLED)
 
     def restore(self, charges: Iterable[Charge], now: float) -> None:
@@ -81,7 +83,7 @@ class Ledger:
         """
         for charge in charges:
             if charge.at + self.terms.span > now:
-                grant = self._enter(charge.id, charge.order, charge.at, renewed=True)
+                grant = self._enter(charge.id, charge.order, self.cost(charge.order), charge.at, renewed=True)
                 grant.used, grant.exact = charge.used, charge.exact
                 if charge.state is not State.OPEN:
                     self._end(grant, charge.state)
@@ -97,6 +99,7 @@ class Ledger:
         self._age(now)
         repriced = terms.prompt_rate != self.terms.prompt_rate
         self.terms = terms
+        self._soonest = min(terms.pace, terms.span)
         self._next_aging = self._oldest_leaves()
         if repriced:
             for grant in self._log:
@@ -138,9 +141,9 @@ class Ledger:
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Charge the order if it fits."""
-        self._age(now)
-        if self._index.keyed(order.app, order.key) is None and self._has_room(order, now):
-            return self._charge(order, now)
+        cost = self.cost(order)
+        if self.find(order.app, order.key, now) is None and self._has_room(cost, order.requests, now):
+            return self._charge(order, cost, now)
         return self.grant(order, now) if self.earliest(order, now) <= now else None
 
     def grant(self, order: Order, now: float) -> Grant:
@@ -149,7 +152,7 @@ class Ledger:
         held = self._index.keyed(order.app, order.key)
         if held is not None:
             return held if held.state is State.SETTLED else self._renew(held, now)
-        return self._charge(order, now)
+        return self._charge(order, self.cost(order), now)
 
     def holds(self, order: Order, now: float) -> bool:
         """Tell whether the order's key names a grant in the window."""
@@ -172,13 +175,15 @@ class Ledger:
         actual use, and only if the use is ``final``, which that of a failed request is not. The first report counts.
         """
         grant = self.named(grant_id, now)
-        if grant is None:
-            return False
-        if grant.state is State.OPEN:
-            grant.used, grant.exact = used, final and self.limits.settle == "actual"
-            self._end(grant, State.SETTLED)
-            self._tell(grant)
-        return True
+        if grant is not None and grant.state is State.OPEN:
+            self.close(grant, used, final=final)
+        return grant is not None
+
+    def close(self, grant: Grant, used: int, *, final: bool) -> None:
+        """Settle a grant that is open, as `settle` does."""
+        grant.used, grant.exact = used, final and self.limits.settle == "actual"
+        self._end(grant, State.SETTLED)
+        self._tell(grant)
 
     def release(self, grant_id: str, now: float) -> bool:
         """Take back a grant whose request was never sent, and tell whether it is still in the window.
@@ -198,17 +203,17 @@ class Ledger:
         self._age(now)
         return self._log[0].at + self.terms.span if self._log else None
 
-    def _charge(self, order: Order, now: float) -> Grant:
+    def _charge(self, order: Order, cost: int, now: float) -> Grant:
         """Charge an order that nothing in the window stands for yet."""
         self.granted += 1
-        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, now))
+        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, cost, now))
 
-    def _enter(self, grant_id: str, order: Order, now: float, *, renewed: bool = False) -> Grant:
+    def _enter(self, grant_id: str, order: Order, cost: int, now: float, *, renewed: bool = False) -> Grant:
         """Append a charge at ``now``."""
-        grant = Grant(grant_id, order, at=now, tokens=self.cost(order), renewed=renewed)
+        grant = Grant(grant_id, order, at=now, tokens=cost, renewed=renewed)
         self._log.append(grant)
         self._recent.append(grant)
-        self._next_aging = min(self._next_aging, now + self.terms.pace, now + self.terms.span)
+        self._next_aging = min(self._next_aging, now + self._soonest)
         self._index.add(grant)
         self.tokens += grant.tokens
         self.open_tokens += grant.tokens
@@ -222,7 +227,7 @@ class Ledger:
         Moving forward is safe: the charge was in every window up to now and is in every window from now.
         """
         self._end(held, State.MOVED)
-        return self._tell(self._enter(held.id, held.order, now, renewed=True))
+        return self._tell(self._enter(held.id, held.order, self.cost(held.order), now, renewed=True))
 
     def _end(self, grant: Grant, state: State) -> None:
         """Let an open grant stand otherwise; one that was not sent charges nothing, and frees its key."""
@@ -285,11 +290,11 @@ class Ledger:
             self.unreported += 1
         self._index.drop(grant)
 
-    def _has_room(self, order: Order, now: float) -> bool:
+    def _has_room(self, cost: int, requests: int, now: float) -> bool:
         """Tell at a glance whether an order fits by the terms in force; `earliest` looks closer."""
-        terms, requests = self.terms, order.requests
+        terms = self.terms
         return (
-            self.tokens + self.cost(order) <= terms.tpm
+            self.tokens + cost <= terms.tpm
             and self.requests + requests <= terms.rpm
             and self._recent_requests + requests <= terms.burst
             and terms.paused_until <= now

@@ -2,8 +2,8 @@
 
 The first caller of the app whose turn it is heads the line. Until its order fits, smaller orders of its own app and of
 others may pass it, if they provably do not move its start. Those who waited start evenly spaced, not in bursts: a burst
-reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait starts at
-once. Everything here is synchronous and is told the time.
+reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait starts
+at once. Everything here is synchronous and is told the time.
 """
 
 from __future__ import annotations
@@ -172,16 +172,17 @@ class WaitQueue:
 
     def _passing(self, head: Waiter, now: float) -> list[tuple[Waiter, float]]:
         """Return who may pass the head, of each app the first who may, the most entitled first, and when."""
-        if len(self._places) == 1:
+        opens = self._opens(head, now)
+        if len(self._places) == 1 or max(now, self._next_start) + self._ledger.terms.gap > opens:
             return []
-        slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
+        slack = Slack.beside(head.order, opens, self._ledger, now)
         found = (self._first_passing(app, head, slack, now) for app in self._places.apps())
         return sorted((passing for passing in found if passing is not None), key=lambda passing: self._tag(passing[0]))
 
     def _first_passing(self, app: str, head: Waiter, slack: Slack, now: float) -> tuple[Waiter, float] | None:
         """Return the first of an app's callers who may pass the head, of those who stand near enough, and when."""
         for waiter in self._places.there(app, _NEAR, now):
-            if waiter is not head:
+            if waiter.order.tokens <= slack.most_tokens and waiter is not head:
                 at = slack.passes_at(waiter.order, self._ledger, self._next_start, now)
                 if at is not None:
                     return waiter, at
