@@ -17,8 +17,7 @@ Every path also exists below ``/pools/<pool>``; without it the pool is `DEFAULT_
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from ._arguments import MAX_COUNT
 from ._fields import Fields, ProtocolError
@@ -50,11 +49,11 @@ VERSION = 1
 MAX_WAIT = 60.0
 """The longest poll, in seconds."""
 
+_TOLD = ("expires_at", "suggested_max_tokens", "code", "message", "ticket", "position")
 _STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockRequest:
+class LockRequest(NamedTuple):
     """Ask for quota.
 
     Attributes:
@@ -102,8 +101,7 @@ class LockRequest:
         return _versioned(message)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockAnswer:
+class LockAnswer(NamedTuple):
     """What a counter says to a `LockRequest`.
 
     Attributes:
@@ -146,19 +144,16 @@ class LockAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer, without what says nothing."""
-        answer: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("allowed", "expires_at", "suggested_max_tokens", "code", "message", "ticket", "position")
-        }
+        answer: dict[str, Any] = {"v": VERSION, "allowed": self.allowed}
+        answer |= {name: value for name in _TOLD if (value := getattr(self, name)) is not None}
         if self.request_id is not None:
             answer |= request_ids(self.request_id)
         if self.retry_after is not None:
             answer["retry_after_ms"] = math.ceil(self.retry_after * 1000)
-        return _versioned(answer)
+        return answer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReportRequest:
+class ReportRequest(NamedTuple):
     """Say what a granted request used; ``ratelimit`` holds what the response's headers said about the limits."""
 
     app_id: str
@@ -198,8 +193,7 @@ class ReportRequest:
         return _versioned({**message, "status": self.status, "ratelimit": self.ratelimit.to_json() or None})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReleaseRequest:
+class ReleaseRequest(NamedTuple):
     """Give back quota for a request that was never sent, by its id, or by the key of a wish nobody answered."""
 
     app_id: str
@@ -221,8 +215,7 @@ class ReleaseRequest:
         return _versioned({"app_id": self.app_id, **ids, "idempotency_key": self.idempotency_key})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EndAnswer:
+class EndAnswer(NamedTuple):
     """What a counter says to a report or a release: taken, and whether the grant is still in the window."""
 
     success: bool
@@ -235,7 +228,7 @@ class EndAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer."""
-        return _versioned({"success": self.success, "known": self.known})
+        return {"v": VERSION, "success": self.success, "known": self.known}
 
 
 def _versioned(message: dict[str, Any]) -> dict[str, Any]:

@@ -70,14 +70,16 @@ class Desk:
         Raises:
             ProtocolError: The idempotency key names another request.
         """
-        await self._replayed()
-        if self._journal is not None and self._journal.paused:
+        if self._journal is None:
+            return await self._decide(message)
+        await self._journal.replayed()
+        if self._journal.paused:
             return self._paused(), None
         answer, grant = await self._decide(message)
         if grant is None:
             return answer, None
         try:
-            await self._commit()
+            await self._journal.commit()
         except JournalPausedError:
             self.undeliverable(grant)
             return self._paused(), None

@@ -7,6 +7,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import orjson  # decodes and encodes several times as fast as json, which is a fifth of what a /lock costs
 from aiohttp import web
 
 from penstock_token_client.protocol import (
@@ -66,7 +67,9 @@ def _lock(desk: Desk) -> Handler:
             try:
                 await response.prepare(request)
                 await response.write_eof()
-            except (ConnectionError, asyncio.CancelledError):
+            except ConnectionError:
+                desk.undeliverable(grant)
+            except asyncio.CancelledError:
                 desk.undeliverable(grant)
                 raise
         return response
@@ -152,15 +155,24 @@ def _refusing(handler: Handler) -> Handler:
 
 async def _body(request: web.Request) -> object:
     """Return the decoded body."""
+    body = await request.read()
     try:
-        return json.loads(await request.read())
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _nearly_json(body)
+
+
+def _nearly_json(body: bytes) -> object:
+    """Decode what Python takes for JSON, such as NaN, so that the refusal can name the field."""
+    try:
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise ProtocolError("body", "the body must be JSON") from None
 
 
 def _json(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> web.Response:
     """Return a response with a JSON body."""
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
 
 
 def _refusal(status: int, message: str, **facts: str) -> web.Response:

@@ -1,6 +1,5 @@
 from unittest.mock import AsyncMock, Mock
 
-import pytest
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
@@ -26,8 +25,7 @@ async def test_a_grant_whose_answer_cannot_be_written_goes_back_and_its_key_is_f
     writer = Mock(write_headers=AsyncMock(side_effect=ConnectionResetError), write_eof=AsyncMock())
     request = make_mocked_request("POST", "/lock", payload=unwritable(MESSAGE), writer=writer)
 
-    with pytest.raises(ConnectionResetError):
-        await _lock(desk)(request)
+    await _lock(desk)(request)
 
     assert desk.status()["available_tokens"] == 1000
     answer, grant = await desk.lock(LockRequest(app_id="a", token_count=1000, idempotency_key="k"))
@@ -42,7 +40,6 @@ async def test_a_repeated_grant_stays_charged_because_an_earlier_answer_may_have
     writer = Mock(write_headers=AsyncMock(side_effect=ConnectionResetError), write_eof=AsyncMock())
     request = make_mocked_request("POST", "/lock", payload=unwritable(MESSAGE), writer=writer)
 
-    with pytest.raises(ConnectionResetError):
-        await _lock(desk)(request)
+    await _lock(desk)(request)
 
     assert desk.status()["available_tokens"] == 0
