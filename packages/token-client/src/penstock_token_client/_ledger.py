@@ -122,7 +122,7 @@ class Ledger:
         An order that exceeds the terms in force, but not the limits, fits when it has the window to itself.
         """
         self._age(now)
-        held = self._index.keyed(order.app, order.key)
+        held = self._index.by_key.get((order.app, order.key))
         if held is not None and (held.state is State.SETTLED or held.at + self.terms.pace > now):
             return now
         opens = max(self._pace_opens(order.requests, now), self.terms.paused_until)
@@ -141,15 +141,16 @@ class Ledger:
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Charge the order if it fits."""
+        self._age(now)
         cost = self.cost(order)
-        if self.find(order.app, order.key, now) is None and self._has_room(cost, order.requests, now):
+        if (order.app, order.key) not in self._index.by_key and self._has_room(cost, order.requests, now):
             return self._charge(order, cost, now)
         return self.grant(order, now) if self.earliest(order, now) <= now else None
 
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""
         self._age(now)
-        held = self._index.keyed(order.app, order.key)
+        held = self._index.by_key.get((order.app, order.key))
         if held is not None:
             return held if held.state is State.SETTLED else self._renew(held, now)
         return self._charge(order, self.cost(order), now)
@@ -161,12 +162,12 @@ class Ledger:
     def find(self, app: str, key: str | None, now: float) -> Grant | None:
         """Return the grant in the window that an app's key names."""
         self._age(now)
-        return self._index.keyed(app, key)
+        return self._index.by_key.get((app, key))
 
     def named(self, grant_id: str, now: float) -> Grant | None:
         """Return the grant in the window that an id names."""
         self._age(now)
-        return self._index.named(grant_id)
+        return self._index.by_id.get(grant_id)
 
     def settle(self, grant_id: str, used: int, now: float, *, final: bool = True) -> bool:
         """Note what a request really used, in tokens, and tell whether the grant is still in the window.

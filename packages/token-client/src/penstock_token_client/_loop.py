@@ -84,9 +84,8 @@ class ClosedLoop:
         )
 
     def granted(self, grant: Grant) -> None:
-        """Count what is about to be sent."""
-        if not grant.renewed:
-            self._calibration.granted(grant)
+        """Count what is about to be sent, and was not before."""
+        self._calibration.granted(grant)
 
     def released(self, grant: Grant) -> None:
         """Count what was not sent after all."""

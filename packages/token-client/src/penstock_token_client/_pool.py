@@ -142,7 +142,7 @@ class Pool:
 
     def _note(self, grant: Grant) -> Grant:
         """Count a grant that is about to be sent."""
-        self.loop.granted(grant)
         if not grant.renewed:
+            self.loop.granted(grant)
             self._totals.add(grant)
         return grant

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ._grant import Grant
 
 PHASES = 120
 """How many phases of a fixed minute are told apart."""
@@ -61,11 +66,14 @@ class Sliding:
         self._grants: OrderedDict[str, _Counted] = OrderedDict()
         self._prompts = self._exact = self._unused = 0
 
-    def add(self, grant_id: str, at: float, prompt: int, exact: int) -> None:
-        """Count a grant."""
-        self._grants[grant_id] = _Counted(at, prompt, exact)
-        self._prompts += prompt
-        self._exact += exact
+    def add(self, grants: Iterable[Grant]) -> None:
+        """Count grants, in the order of their times."""
+        for grant in grants:
+            exact = grant.order.max_tokens
+            prompt = grant.order.tokens - exact
+            self._grants[grant.id] = _Counted(grant.at, prompt, exact)
+            self._prompts += prompt
+            self._exact += exact
 
     def pop(self, grant_id: str) -> tuple[float, Sums] | None:
         """Count a grant no longer; return when it was given and what it counted, if it still did."""
@@ -75,14 +83,14 @@ class Sliding:
         self._discount(found)
         return found.at, Sums(found.prompt, found.exact, found.unused)
 
-    def leave_unused(self, grant_id: str, tokens: int) -> float | None:
-        """Note what a grant leaves over; return when it was given, if it still counts."""
-        found = self._grants.get(grant_id)
-        if found is None:
-            return None
-        self._unused += tokens - found.unused
-        found.unused = tokens
-        return found.at
+    def leave_unused(self, answered: Iterable[tuple[str, int]]) -> Iterator[tuple[float, int]]:
+        """Note the tokens that grants leave over, by their ids; go through those that still count, by their times."""
+        for grant_id, tokens in answered:
+            found = self._grants.get(grant_id)
+            if found is not None:
+                self._unused += tokens - found.unused
+                found.unused = tokens
+                yield found.at, tokens
 
     def view(self, now: float) -> View:
         """Return what counts by now."""
@@ -109,16 +117,29 @@ class Phases:
         self._newest = -(10**18)
         self._prompts, self._exact, self._unused = self._rings = ([0] * PHASES, [0] * PHASES, [0] * PHASES)
 
-    def add(self, at: float, prompt: int, exact: int, unused: int = 0) -> None:
-        """Count what was granted at some time; take it back with negative amounts."""
+    def add(self, grants: Iterable[Grant]) -> None:
+        """Count grants, in the order of their times."""
+        for grant in grants:
+            number = math.floor(grant.at / self._width)
+            if number != self._newest:
+                self._turn(number)
+            exact = grant.order.max_tokens
+            self._prompts[number % PHASES] += grant.order.tokens - exact
+            self._exact[number % PHASES] += exact
+
+    def leave_unused(self, left: Iterable[tuple[float, int]]) -> None:
+        """Note the tokens that grants leave over, by their times."""
+        for at, tokens in left:
+            number = math.floor(at / self._width)
+            if number > self._newest - PHASES:
+                self._unused[number % PHASES] += tokens
+
+    def take_back(self, at: float, sums: Sums) -> None:
+        """Count what was granted at some time no longer."""
         number = math.floor(at / self._width)
-        if number > self._newest:
-            self._turn(number)
         if number > self._newest - PHASES:
-            place = number % PHASES
-            self._prompts[place] += prompt
-            self._exact[place] += exact
-            self._unused[place] += unused
+            for ring, amount in zip(self._rings, sums, strict=True):
+                ring[number % PHASES] -= amount
 
     def views(self, now: float) -> list[View]:
         """Return what counts by now, by phase."""
