@@ -29,23 +29,29 @@ def roomy() -> Limits:
 
 
 def wishes() -> Orders:
-    """Make orders of several apps in turn, each under a key of its own."""
-    for number, app in zip(itertools.count(), itertools.cycle(APPS)):
-        yield Order(app=app, tokens=PROMPT + MAX_TOKENS, max_tokens=MAX_TOKENS, key=f"{number:032x}")
+    """Return orders of several apps in turn, under keys that come back only when their grants have left the window.
+
+    They are made beforehand, and so are the reports: what is measured is what becomes of them.
+    """
+    numbered = zip(range(2 * LIVE), itertools.cycle(APPS), strict=False)
+    return itertools.cycle(
+        [Order(app=app, tokens=PROMPT + MAX_TOKENS, max_tokens=MAX_TOKENS, key=f"{n:032x}") for n, app in numbered]
+    )
 
 
 def cheap_wishes() -> Orders:
-    """Make orders of one token, without keys."""
-    while True:
-        yield Order(app="feedback", tokens=1)
+    """Return orders of one token, without keys."""
+    return itertools.repeat(Order(app="feedback", tokens=1))
 
 
 def usages(limits: Limits) -> Iterator[Usage]:
-    """Make reports of answers of several lengths, with what an endpoint would say is left of a window as full."""
+    """Return reports of answers of several lengths, with what an endpoint would say is left of a window as full."""
     left = limits.tpm - LIVE * (PROMPT + MAX_TOKENS)
     told = [RateLimit(limit_tokens=limits.tpm, remaining_tokens=max(1, left + n)) for n in range(61)]
-    for number, ratelimit in zip(itertools.cycle(range(97)), itertools.cycle(told)):
-        yield Usage(prompt_tokens=PROMPT, completion_tokens=100 + number, ratelimit=ratelimit)
+    numbered = zip(range(97 * 61), itertools.cycle(told), strict=False)
+    return itertools.cycle(
+        [Usage(prompt_tokens=PROMPT, completion_tokens=100 + n % 97, ratelimit=ratelimit) for n, ratelimit in numbered]
+    )
 
 
 class Ticking:

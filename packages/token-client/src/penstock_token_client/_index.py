@@ -31,8 +31,7 @@ class Index:
         """Forget a grant, unless its names belong to a later one by now."""
         if self.by_id.get(grant.id) is grant:
             del self.by_id[grant.id]
-            if grant.order.key is not None:
-                self.drop_key(grant)
+            self.drop_key(grant)
 
     def drop_key(self, grant: Grant) -> None:
         """Forget a grant's key only, so that the same wish may be granted anew."""

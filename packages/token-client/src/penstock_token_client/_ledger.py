@@ -112,7 +112,7 @@ class Ledger:
 
     def can_ever_fit(self, order: Order) -> bool:
         """Tell whether an empty pool would grant the order, whatever is in force at the moment."""
-        if order.requests > min(self.limits.rpm, self.terms.burst):
+        if order.requests > self.limits.rpm or order.requests > self.terms.burst:
             return False
         return self._configured.cost(order.tokens, order.max_tokens) <= self.limits.tpm
 
@@ -142,8 +142,14 @@ class Ledger:
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Charge the order if it fits."""
         self._age(now)
-        cost = self.cost(order)
-        if (order.app, order.key) not in self._index.by_key and self._has_room(cost, order.requests, now):
+        cost, terms, requests = self.cost(order), self.terms, order.requests
+        if (
+            self.tokens + cost <= terms.tpm
+            and self.requests + requests <= terms.rpm
+            and self._recent_requests + requests <= terms.burst
+            and terms.paused_until <= now
+            and (order.app, order.key) not in self._index.by_key
+        ):  # at a glance; whoever does not fit like that deserves a closer look
             return self._charge(order, cost, now)
         return self.grant(order, now) if self.earliest(order, now) <= now else None
 
@@ -290,16 +296,6 @@ class Ledger:
             self.open_tokens -= grant.tokens
             self.unreported += 1
         self._index.drop(grant)
-
-    def _has_room(self, cost: int, requests: int, now: float) -> bool:
-        """Tell at a glance whether an order fits by the terms in force; `earliest` looks closer."""
-        terms = self.terms
-        return (
-            self.tokens + cost <= terms.tpm
-            and self.requests + requests <= terms.rpm
-            and self._recent_requests + requests <= terms.burst
-            and terms.paused_until <= now
-        )
 
     def _window_opens(self, order: Order, now: float) -> float:
         """Return when the window has room for the order."""

@@ -74,7 +74,7 @@ class WaitQueue:
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
-        if not self.idle and self.head(now) is not None and not self._ledger.holds(order, now):
+        if self._places and self.head(now) is not None and not self._ledger.holds(order, now):
             return None
         return self._ledger.grant_now(order, now)
 
