@@ -40,6 +40,10 @@ class Slack:
         most = tokens / min(ledger.terms.prompt_rate, 1.0)
         return cls(opens, tokens, requests - head.requests, starts - head.requests, most)
 
+    def admits(self, ledger: Ledger, not_before: float, now: float) -> bool:
+        """Tell whether anybody at all could start before the head without being in its way."""
+        return self.tokens >= 0 and self.requests > 0 and max(now, not_before) + ledger.terms.gap <= self.opens
+
     def passes_at(self, order: Order, ledger: Ledger, not_before: float, now: float) -> float | None:
         """Return the first time at which an order may start before the head, or None if it has to wait.
 

@@ -172,17 +172,18 @@ class WaitQueue:
 
     def _passing(self, head: Waiter, now: float) -> list[tuple[Waiter, float]]:
         """Return who may pass the head, of each app the first who may, the most entitled first, and when."""
-        opens = self._opens(head, now)
-        if len(self._places) == 1 or max(now, self._next_start) + self._ledger.terms.gap > opens:
+        if len(self._places) == 1:
             return []
-        slack = Slack.beside(head.order, opens, self._ledger, now)
+        slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
+        if not slack.admits(self._ledger, self._next_start, now):
+            return []
         found = (self._first_passing(app, head, slack, now) for app in self._places.apps())
         return sorted((passing for passing in found if passing is not None), key=lambda passing: self._tag(passing[0]))
 
     def _first_passing(self, app: str, head: Waiter, slack: Slack, now: float) -> tuple[Waiter, float] | None:
         """Return the first of an app's callers who may pass the head, of those who stand near enough, and when."""
-        for waiter in self._places.there(app, _NEAR, now):
-            if waiter.order.tokens <= slack.most_tokens and waiter is not head:
+        for waiter in self._places.there(app, _NEAR, slack.most_tokens, now):
+            if waiter is not head:
                 at = slack.passes_at(waiter.order, self._ledger, self._next_start, now)
                 if at is not None:
                     return waiter, at
