@@ -50,7 +50,9 @@ class Rows:
     """
 
     def __init__(self, *command: str) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process: subprocess.Popen[str] | None = None
+        with contextlib.suppress(FileNotFoundError):
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -58,12 +60,13 @@ class Rows:
 
     def __exit__(self, *_: object) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.communicate()
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
 
     def measure(self, row: str, seconds: float) -> list[float]:
-        """Return how many pairs a second a row does; nothing if its process is gone."""
-        if self._process.stdin is None or self._process.stdout is None:
+        """Return how many pairs a second a row does; nothing if its process could not start, or is gone."""
+        if self._process is None or self._process.stdin is None or self._process.stdout is None:
             return []
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps({"row": row, "seconds": seconds}) + "\n")
