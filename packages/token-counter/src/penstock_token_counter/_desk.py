@@ -179,7 +179,7 @@ class Desk:
         return LockAnswer(
             allowed=True,
             request_id=wire_id(grant.id),
-            expires_at=round(expires_at, 3),
+            expires_at=int(expires_at * 1000) / 1000,
             suggested_max_tokens=pool.suggestion(grant.order.app),
         )
 
