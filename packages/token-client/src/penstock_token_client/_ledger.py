@@ -131,6 +131,12 @@ class Ledger:
         self._age(now)
         return self._by_key.get((app, key))
 
+    def owner(self, grant_id: str, now: float) -> str | None:
+        """Return the app that a grant in the window belongs to."""
+        self._age(now)
+        grant = self._by_id.get(grant_id)
+        return None if grant is None else grant.order.app
+
     def settle(self, grant_id: str, used: int, now: float, *, final: bool = True) -> bool:
         """Note what a request really used, in tokens, and tell whether the grant is still in the window.
 

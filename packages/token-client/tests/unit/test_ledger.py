@@ -118,6 +118,15 @@ def test_a_late_end_is_not_known() -> None:
     assert book.unreported == 1
 
 
+def test_a_grant_belongs_to_the_app_that_asked_as_long_as_it_is_in_the_window() -> None:
+    book = ledger()
+    grant = book.grant(order(1), 0.0)
+
+    assert book.owner(grant.id, 8.0) == "app"
+    assert book.owner(grant.id, 8.25) is None
+    assert book.owner("test-99", 0.0) is None
+
+
 def test_a_repeated_key_brings_the_same_grant_and_moves_its_charge_to_now() -> None:
     book = ledger()
     first = book.grant(order(900, key="k"), 0.0)
