@@ -25,13 +25,11 @@ class PoolSettings:
         limits: Its limits.
         sharing: How the apps share it.
         deployment: A name that is passed on to whoever is granted quota.
-        learned_share: The share of completions that a suggested ``max_tokens`` is to hold; None: none is suggested.
     """
 
     limits: Limits
     sharing: Sharing = field(default_factory=Sharing)
     deployment: str | None = None
-    learned_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +67,6 @@ def _pool(table: Table, apps: Collection[str]) -> PoolSettings:
         limits=_limits(table),
         sharing=_sharing(table, apps),
         deployment=_deployment(table),
-        learned_share=_learned(table),
     )
 
 
@@ -86,6 +83,7 @@ def _limits(table: Table) -> Limits:
         sub_window=table.number("sub_window"),
         headroom=table.number("headroom"),
         settle=table.text("settle"),
+        learn_max_tokens=table.number("learn_max_tokens"),
     )
 
 
@@ -107,14 +105,6 @@ def _deployment(table: Table) -> str | None:
     if deployment is not None and not deployment.strip():
         table.refuse("deployment", "deployment must not be blank: name the deployment, or leave it out")
     return deployment
-
-
-def _learned(table: Table) -> float | None:
-    """Read which share of completions a suggested max_tokens is to hold."""
-    share = table.number("learn_max_tokens")
-    if share is not None and not 0 < share < 1:
-        table.refuse("learn_max_tokens", "learn_max_tokens must be a share between 0 and 1, as 0.95")
-    return share
 
 
 def _app(table: Table, pools: Collection[str]) -> App:

@@ -111,8 +111,8 @@ class TokenCounter:
             self._desks = {pool: self._desk(pool, journal) for pool in self._pools}
             await self._listen(stack)
             if journal is not None:
-                ledgers = {pool: desk.gate.ledger for pool, desk in self._desks.items()}
-                await journal.open(ledgers, assume_idle=self._assume_idle)
+                pools = {pool: desk.gate.pool for pool, desk in self._desks.items()}
+                await journal.open(pools, assume_idle=self._assume_idle)
             for desk in self._desks.values():
                 desk.opened()
             self._ending = stack.pop_all()

@@ -60,7 +60,9 @@ class Desk:
         self._limits = limits
         self._deployment = deployment
         self._refused = 0
-        self._foreign = ForeignIds(pool, instance=self.gate.instance, since=self.gate.clock() + self.gate.ledger.span)
+        self._foreign = ForeignIds(
+            pool, instance=self.gate.pool.instance, since=self.gate.clock() + self.gate.pool.ledger.terms.span
+        )
 
     @property
     def ready(self) -> bool:
@@ -69,7 +71,7 @@ class Desk:
 
     def opened(self) -> None:
         """Note that what was granted before is known."""
-        self._foreign.adopt(charge.id for charge in self.gate.ledger.charges(self.gate.clock()))
+        self._foreign.adopt(charge.id for charge in self.gate.pool.ledger.charges(self.gate.clock()))
 
     async def lock(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
         """Grant quota, now or within the seconds that the caller waits, and durably before the caller learns of it.
@@ -100,8 +102,13 @@ class Desk:
 
     async def _decide(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
         """Grant quota in memory."""
-        tokens = self._limits.charge(message.token_count, message.max_tokens)
-        order = Order(app=message.app_id, tokens=tokens, requests=message.requests, key=message.idempotency_key)
+        order = Order(
+            app=message.app_id,
+            tokens=message.token_count,
+            max_tokens=message.max_tokens,
+            requests=message.requests,
+            key=message.idempotency_key,
+        )
         try:
             grant = self.gate.try_now(order)
         except NeverFitsError:
@@ -128,9 +135,7 @@ class Desk:
         """
         await self._replayed()
         grant_id = _ours(message.request_id)
-        final = message.status in ("ok", "truncated")
-        used = message.prompt_tokens + message.completion_tokens
-        known = self._is_of(message.app_id, grant_id) and self.gate.settle(grant_id, used, final=final)
+        known = self._is_of(message.app_id, grant_id) and self.gate.settle(grant_id, message.usage())
         await self._commit()
         return EndAnswer(success=True, known=known)
 
@@ -163,10 +168,11 @@ class Desk:
 
     def _is_of(self, app: str, grant_id: str) -> bool:
         """Tell whether a grant is in the window and belongs to an app; ids are easily guessed."""
-        owner = self.gate.ledger.owner(grant_id, self.gate.clock())
-        if owner is None:
-            self._foreign.note(grant_id, self.gate.clock())
-        return owner == app
+        now = self.gate.clock()
+        grant = self.gate.pool.ledger.named(grant_id, now)
+        if grant is None:
+            self._foreign.note(grant_id, now)
+        return grant is not None and grant.order.app == app
 
     def _journal_state(self) -> str:
         """Return which of `JOURNAL_STATES` the journal is in."""
@@ -205,11 +211,13 @@ class Desk:
 
     def _granted(self, grant: Grant) -> LockAnswer:
         """Say yes."""
-        expires_at = time.time() + grant.expires - self.gate.clock()
+        pool = self.gate.pool
+        expires_at = time.time() + grant.at + pool.ledger.terms.span - self.gate.clock()
         return LockAnswer(
             allowed=True,
             request_id=wire_id(grant.id),
             expires_at=round(expires_at, 3),
+            suggested_max_tokens=pool.suggestion(grant.order.app),
             deployment=self._deployment,
         )
 
@@ -219,19 +227,23 @@ class Desk:
             code, message, retry_after = "retry", "ask again", _RETRY_AFTER
         else:
             now = self.gate.clock()
-            code, message, retry_after = "limited", "the quota is used up", self.gate.ledger.earliest(order, now) - now
+            ledger = self.gate.pool.ledger
+            code, message = "limited", "the quota is used up"
+            if ledger.terms.paused_until > now:
+                code, message = "paused", "the endpoint asked to be left alone for a while"
+            retry_after = ledger.earliest(order, now) - now
         return LockAnswer(
             allowed=False,
             code=code,
             message=message,
             retry_after=retry_after if retry_after < math.inf else None,
             ticket=None if poll is None else poll.waiter.ticket,
-            position=None if poll is None else self.gate.queue.position(poll.waiter),
+            position=None if poll is None else self.gate.pool.queue.position(poll.waiter),
         )
 
     def _full(self) -> LockAnswer:
         """Say that there is no place to wait."""
-        depth = self.gate.queue.sharing.max_depth
+        depth = self.gate.pool.queue.sharing.max_depth
         message = f"{depth} callers of this app wait already, and no more may wait"
         return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
 
@@ -243,8 +255,9 @@ class Desk:
     def _never(self, order: Order) -> LockAnswer:
         """Say no for good."""
         limits = self._limits
+        tokens = limits.charge(order.tokens, order.max_tokens)
         message = (
-            f"{order.tokens} tokens and {order.requests} requests, headroom included, can never fit into "
+            f"{tokens} tokens and {order.requests} requests, headroom included, can never fit into "
             f"{limits.tpm} tokens and {limits.rpm} requests per minute"
         )
         return LockAnswer(allowed=False, code="exceeds_quota", message=message)

@@ -110,16 +110,12 @@ def _filled(family: type[Family], name: str, text: str, labels: Sequence[str], s
 
 def _of_pools(statuses: Statuses, field: str) -> Samples:
     """Return a field of each pool's status."""
-    return [((pool,), status[field]) for pool, status in statuses.items() if field in status]
+    return [((pool,), status[field]) for pool, status in statuses.items()]
 
 
 def _of_apps(statuses: Statuses, field: str) -> Samples:
     """Return a field of each app in each pool's status."""
-    return [
-        ((pool, app), facts[field])
-        for pool, status in statuses.items()
-        for app, facts in status.get("apps", {}).items()
-    ]
+    return [((pool, app), facts[field]) for pool, status in statuses.items() for app, facts in status["apps"].items()]
 
 
 def _causes(statuses: Statuses) -> Samples:
@@ -127,7 +123,7 @@ def _causes(statuses: Statuses) -> Samples:
     return [
         ((pool, cause), count)
         for pool, status in statuses.items()
-        for cause, count in status.get("http_429_by_cause", {}).items()
+        for cause, count in status["http_429_by_cause"].items()
     ]
 
 

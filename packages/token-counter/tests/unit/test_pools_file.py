@@ -64,10 +64,9 @@ def test_it_says_all_there_is_to_say(tmp_path: Path) -> None:
 
     assert read.pools == {
         "completion": PoolSettings(
-            limits=Limits(tpm=600_000, rpm=3_600, sub_window=10, headroom=0.05, settle="actual"),
+            limits=Limits(tpm=600_000, rpm=3_600, sub_window=10, headroom=0.05, settle="actual", learn_max_tokens=0.95),
             sharing=Sharing(weights={"feedback": 3}, max_depth=500),
             deployment="gpt-4o-mini",
-            learned_share=0.95,
         ),
         "embedding": PoolSettings(limits=Limits(tpm=1_000_000, rpm=6_000)),
     }
@@ -117,7 +116,7 @@ def test_another_cloud_is_named_by_its_address(tmp_path: Path) -> None:
         (POOL + "settle = 'billed'\n", 4, "settle must be 'judged' or 'actual'"),
         (POOL + "max_depth = 0\n", 4, "max_depth must be a whole number of at least 1"),
         (POOL + "deployment = ' '\n", 4, "deployment must not be blank"),
-        (POOL + "learn_max_tokens = 95\n", 4, "must be a share between 0 and 1"),
+        (POOL + "learn_max_tokens = 95\n", 4, "must be between 0 and 1"),
         (POOL + "weights = { a = 1, b = 0 }\n", 4, "the weight of 'b' must be a number above 0"),
         (POOL + "weights = 3\n", 4, "write [pools.completion.weights]"),
         (POOL + "[pools.completion.weights]\na = 1\nb = 'x'\n", 6, "b must be a number"),
