@@ -35,7 +35,7 @@ async def _serve(options: Options) -> None:
     """Serve until a signal, or the end of standard input, says stop."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    counter = _counter(options)
+    counter = counter_of(options)
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(counter)
@@ -49,7 +49,7 @@ async def _serve(options: Options) -> None:
         await stop.wait()
 
 
-def _counter(options: Options) -> TokenCounter:
+def counter_of(options: Options) -> TokenCounter:
     """Return the counter that the options describe."""
     pools, access = options.configuration.pools, options.configuration.access
     try:
