@@ -38,6 +38,7 @@ _HEADERS = {
 }
 _ON_MESSAGES = ("400", "401", "403", "404", "408", "413", "415", "429", "503")
 _ON_READING = ("401", "403", "429", "503")
+_METRICS = ("text/plain", "application/openmetrics-text")
 _POOL = {
     "name": "pool",
     "in": "path",
@@ -74,10 +75,10 @@ def openapi_document(*, protected: bool) -> Part:
         paths[f"/pools/{{pool}}/{call}"] = {"post": _message(call, _POOL, protected=protected)}
     paths["/status"] = {"get": _status(_queried(_POOL))}
     paths["/pools/{pool}/status"] = {"get": _status(_POOL)}
-    paths["/metrics"] = {"get": _reading("metrics", "Every pool in the Prometheus text format.", _plain("text/plain"))}
+    paths["/metrics"] = {"get": _reading("metrics", "Every pool in Prometheus' words.", _plain(*_METRICS))}
     paths["/healthz"] = {"get": _open("healthz", "Whether the process is alive.", _json("Alive"))}
     paths["/readyz"] = {"get": _readyz()}
-    paths["/openapi.json"] = {"get": _open("openapi", "This document.", _plain("application/json", "object"))}
+    paths["/openapi.json"] = {"get": _open("openapi", "This document.", _json(None))}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -169,11 +170,12 @@ def _refusals(statuses: Iterable[str]) -> Part:
     }
 
 
-def _json(schema: str) -> Part:
+def _json(schema: str | None) -> Part:
     """Describe a body of JSON."""
-    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+    described = {"type": "object"} if schema is None else {"$ref": f"#/components/schemas/{schema}"}
+    return {"content": {"application/json": {"schema": described}}}
 
 
-def _plain(media_type: str, kind: str = "string") -> Part:
-    """Describe a body that has no schema of its own."""
-    return {"content": {media_type: {"schema": {"type": kind}}}}
+def _plain(*media_types: str) -> Part:
+    """Describe a body of text."""
+    return {"content": {media_type: {"schema": {"type": "string"}} for media_type in media_types}}
