@@ -45,6 +45,19 @@ class RefusedError(Exception):
         self.headers = headers
 
 
+def unauthorized(message: str, *, shown: bool = False, browser: bool = False) -> RefusedError:
+    """Refuse a caller who is not known.
+
+    Args:
+        message: Why.
+        shown: It showed something, which is not valid.
+        browser: It may be a browser, which asks its user for a password if it is told to.
+    """
+    bearer = 'Bearer realm="penstock-token-counter"' + (', error="invalid_token"' if shown else "")
+    basic = 'Basic realm="penstock-token-counter", charset="UTF-8", ' if browser else ""
+    return RefusedError(HTTPStatus.UNAUTHORIZED, message, {"WWW-Authenticate": basic + bearer})
+
+
 def answer(
     body: Mapping[str, Any], status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> web.Response:

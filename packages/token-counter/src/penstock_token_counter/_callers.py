@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ._access import digest
-from ._answers import RefusedError, refusing, retry_after
+from ._answers import RefusedError, refusing, retry_after, unauthorized
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
     from ._entra import Tokens
     from ._rate import CallRate
 
-_REALM = 'realm="penstock-token-counter"'
-_BEARER = {"WWW-Authenticate": f"Bearer {_REALM}"}
-_BEARER_OR_BASIC = {"WWW-Authenticate": f'Basic {_REALM}, charset="UTF-8", Bearer {_REALM}'}
+_DOTS_OF_A_TOKEN = 2
 _HERE = frozenset({"127.0.0.1", "::1"})
 """The addresses of this machine, whose processes need no key and are trusted not to flood it."""
 
@@ -91,20 +88,19 @@ class Callers:
 
     async def _known(self, request: web.Request, *, browser: bool) -> str:
         """Return the app whose key or token a request shows."""
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            shown = credentials.strip()
-        elif scheme.lower() == "basic" and browser:
-            shown = _password(credentials)
-        else:
-            challenge = _BEARER_OR_BASIC if browser else _BEARER
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "a key is needed: send Authorization: Bearer KEY", challenge)
-        app = self._key_of(shown)
-        if app is None and self._tokens is not None and shown.count(".") == 2:  # noqa: PLR2004 - the form of a JWT
-            app = await self._tokens.app(shown)
+        shown = _shown(request, browser=browser)
+        if shown is None:
+            raise unauthorized("a key is needed: send Authorization: Bearer KEY", browser=browser)
+        app = await self._app_of(shown) if shown.isascii() else None
         if app is None:
-            challenge = _BEARER_OR_BASIC if browser else {"WWW-Authenticate": f'Bearer {_REALM}, error="invalid_token"'}
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "the key is none that is known here", challenge)
+            raise unauthorized("the key is none that is known here", shown=True, browser=browser)
+        return app
+
+    async def _app_of(self, shown: str) -> str | None:
+        """Return the app that a key or a token belongs to."""
+        app = self._key_of(shown)
+        if app is None and self._tokens is not None and shown.count(".") == _DOTS_OF_A_TOKEN:
+            app = await self._tokens.app(shown)
         return app
 
     def _key_of(self, shown: str) -> str | None:
@@ -124,9 +120,17 @@ class Callers:
             )
 
 
+def _shown(request: web.Request, *, browser: bool) -> str | None:
+    """Return the key or token of a request; None if it shows none in a way that is accepted."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    return _password(credentials) if browser and scheme.lower() == "basic" else None
+
+
 def _password(credentials: str) -> str:
     """Return the password of Basic credentials; "" if they cannot be read."""
     try:
         return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""

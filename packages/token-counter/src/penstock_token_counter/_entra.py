@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from ._answers import RefusedError, retry_after
+from ._answers import RefusedError, retry_after, unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -172,5 +172,4 @@ class Tokens:
 
 def _invalid(reason: str) -> RefusedError:
     """Refuse a token, and say why, without repeating anything of it."""
-    challenge = {"WWW-Authenticate": 'Bearer realm="penstock-token-counter", error="invalid_token"'}
-    return RefusedError(HTTPStatus.UNAUTHORIZED, f"the token is not accepted: {reason}", challenge)
+    return unauthorized(f"the token is not accepted: {reason}", shown=True)

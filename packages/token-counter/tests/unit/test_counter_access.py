@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class Caller:
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
-        self._url = url
+        self.url = url
 
     async def __call__(
         self, path: str, message: dict[str, Any] | None = None, *, key: str | None = None, header: str | None = None
@@ -39,7 +40,7 @@ class Caller:
         shown = f"Bearer {key}" if key is not None else header
         headers = {} if shown is None else {"Authorization": shown}
         method = "GET" if message is None else "POST"
-        async with self._session.request(method, self._url + path, json=message, headers=headers) as response:
+        async with self._session.request(method, self.url + path, json=message, headers=headers) as response:
             is_json = response.content_type == "application/json"
             return response.status, await response.json() if is_json else {}, dict(response.headers)
 
@@ -80,6 +81,20 @@ async def test_without_a_known_key_no_message_is_read(call: Caller, path: str, h
     assert status == 401
     assert "Bearer" in headers["WWW-Authenticate"]
     assert "key" in refusal["message"]
+
+
+@pytest.mark.parametrize(
+    "shown", [b"Bearer \xff\xfe", b"Bearer \xc3\xa4.b.c", b"Basic \xff", b"\xff", b"Basic /////w=="]
+)
+async def test_what_cannot_be_a_key_is_refused_like_any_other(call: Caller, shown: bytes) -> None:
+    host, _, port = call.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: " + shown + b"\r\n\r\n")
+
+    async with asyncio.timeout(20):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize("path", READ)
