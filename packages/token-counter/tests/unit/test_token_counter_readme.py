@@ -47,6 +47,18 @@ async def test_the_pools_file_is_served_to_whoever_has_its_keys(tmp_path: Path) 
     assert options.configuration.access.apps["nightly"].client_ids
 
 
+async def test_every_field_of_the_status_stands_in_the_table() -> None:
+    options = read_options(["--tpm", "5", "--rpm", "5", "--port", "0"])
+    async with counter_of(options) as counter, TokenClient("a", counter.url) as client:
+        status = await client.get_status()
+
+    table = README.partition("### What `/status` says\n")[2].partition("\n## ")[0]
+    fields = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
+
+    assert status is not None
+    assert set(fields) == set(status) - {"v"}
+
+
 def test_every_option_stands_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         read_options(["--help"])
