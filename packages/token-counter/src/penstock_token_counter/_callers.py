@@ -53,7 +53,7 @@ class Callers:
         """
         app = await self._known(request, browser=browser) if self.protected else None
         if self._rate is not None:
-            self._count(self._rate, app or request.remote or "")
+            _count(self._rate, app, request.remote)
         return app
 
     def admit(self, caller: str | None, app_id: str, pool: str) -> None:
@@ -109,15 +109,15 @@ class Callers:
         matches = [app for key, app in self._keys if hmac.compare_digest(key, given)]
         return matches[0] if matches else None
 
-    def _count(self, rate: CallRate, caller: str) -> None:
-        """Refuse a caller who asks too often."""
-        if caller in _HERE:
-            return
-        wait = rate.take(caller)
-        if wait > 0:
-            raise RefusedError(
-                HTTPStatus.TOO_MANY_REQUESTS, "too many requests from this caller: ask less often", retry_after(wait)
-            )
+
+def _count(rate: CallRate, app: str | None, address: str | None) -> None:
+    """Refuse a caller who asks too often."""
+    if app is None and address in _HERE:
+        return
+    wait = rate.take(("app", app) if app is not None else ("address", address))
+    if wait > 0:
+        message = "too many requests from this caller: ask less often"
+        raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, message, retry_after(wait))
 
 
 def _shown(request: web.Request, *, browser: bool) -> str | None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
 _MANY = 10_000
 """Callers beyond which those who were silent are forgotten."""
@@ -24,9 +24,9 @@ class CallRate:
         self._gap = 1 / per_second
         self._ahead = max(0.0, 1 - self._gap)
         self._clock = clock
-        self._next: dict[str, float] = {}
+        self._next: dict[Hashable, float] = {}
 
-    def take(self, caller: str) -> float:
+    def take(self, caller: Hashable) -> float:
         """Count a request, and return 0; or leave it out, and return the seconds after which it would count."""
         now = self._clock()
         due = max(now, self._next.get(caller, now))
