@@ -94,7 +94,7 @@ class Fields:
             raise ProtocolError(name, f"{name} must be an object")
         return value
 
-    def _given(self, name: str, default: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def _given(self, name: str, default: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Return what a field holds; the default where it is absent or null."""
         value = self._data.get(name)
         return default if value is None else value
