@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     Path = tuple[str, ...]
 
 _T = TypeVar("_T")
+_PLACE = re.compile(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)$")
 
 
 class Table:
@@ -125,13 +127,21 @@ def read_document(file: str) -> Table:
     try:
         with open(file, encoding="utf-8", newline="") as opened:  # noqa: PTH123 - the name is shown as it was given
             text = opened.read()
-        return Table(file, (), tomllib.loads(text), _lines(text))
     except OSError as error:
         raise UsageError(f"{file} cannot be read ({error.strerror}): name a file that can") from None
     except UnicodeDecodeError:
         raise UsageError(f"{file} is not UTF-8: save it as such") from None
+    try:
+        return Table(file, (), tomllib.loads(text), _lines(text))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is not TOML: {error}") from None
+        raise UsageError(_no_toml(file, text, str(error))) from None
+
+
+def _no_toml(file: str, text: str, complaint: str) -> str:
+    """Say as we do it what the parser complains about: it puts the place last, and has no number for the end."""
+    place = _PLACE.search(complaint)
+    line = place[1] if place is not None and place[1] is not None else text.rstrip().count("\n") + 1
+    return f"{file}, line {line}: this is no TOML: {_PLACE.sub('', complaint)}"
 
 
 def _lines(text: str) -> dict[Path, int]:

@@ -170,11 +170,15 @@ rpm = -5
     assert ", line 13: rpm must be" in complaint(tmp_path, text)
 
 
-def test_what_is_not_toml_is_said_with_the_place(tmp_path: Path) -> None:
-    said = complaint(tmp_path, POOL + "headroom =\n")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [(POOL + "headroom =\n", 4), (POOL + "tpm = 6\n", 4), (POOL + POOL, 4), (POOL + 'deployment = """\nx\n\n', 5)],
+)
+def test_what_is_no_toml_is_said_with_the_line(tmp_path: Path, text: str, line: int) -> None:
+    said = complaint(tmp_path, text)
 
-    assert "is not TOML" in said
-    assert "line 4" in said
+    assert f"pools.toml, line {line}: this is no TOML: " in said
+    assert "\n" not in said
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
