@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ class Asking:
     async def _poll(self) -> tuple[LockAnswer, float]:
         """Ask once; return the answer and how long to pause if it is no."""
         asked = min(MAX_WAIT, max(0.0, self._left()))
-        self._wish = self._wish._replace(wait_seconds=asked)
+        self._wish = dataclasses.replace(self._wish, wait_seconds=asked)
         began = self._clock()
         self.pending = True
         answer = LockAnswer.read(
@@ -123,7 +124,7 @@ class Asking:
             )
         )
         self.pending = not answer.allowed and answer.ticket is not None
-        self._wish = self._wish._replace(ticket=answer.ticket or self._wish.ticket)
+        self._wish = dataclasses.replace(self._wish, ticket=answer.ticket or self._wish.ticket)
         return answer, self._patience.after_denial(answer, asked, self._clock() - began)
 
     def _left(self) -> float:

@@ -17,10 +17,11 @@ Every path also exists below ``/pools/<pool>``; without it the pool is `DEFAULT_
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ._arguments import MAX_COUNT
-from ._fields import Fields, ProtocolError
+from ._fields import MAX_TEXT, Fields, ProtocolError
 from ._ids import DEFAULT_POOL, grant_id, pool_path, request_ids, wire_id
 from ._ratelimit import SILENCE, RateLimit
 from ._usage import Usage
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_POOL",
+    "MAX_COUNT",
+    "MAX_TEXT",
     "MAX_WAIT",
+    "STATUSES",
     "VERSION",
     "EndAnswer",
     "LockAnswer",
@@ -49,11 +53,14 @@ VERSION = 1
 MAX_WAIT = 60.0
 """The longest poll, in seconds."""
 
-_TOLD = ("expires_at", "suggested_max_tokens", "code", "message", "ticket", "position")
-_STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
+STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
+"""How a request can have ended."""
+
+_TOLD = ("expires_at", "suggested_max_tokens", "deployment", "code", "message", "ticket", "position")
 
 
-class LockRequest(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockRequest:
     """Ask for quota.
 
     Attributes:
@@ -101,7 +108,8 @@ class LockRequest(NamedTuple):
         return _versioned(message)
 
 
-class LockAnswer(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockAnswer:
     """What a counter says to a `LockRequest`.
 
     Attributes:
@@ -109,6 +117,7 @@ class LockAnswer(NamedTuple):
         request_id: What to report or release.
         expires_at: When the charge ages out, in seconds since the epoch.
         suggested_max_tokens: A lower ``max_tokens`` that is usually enough.
+        deployment: The deployment that the quota is for, where the counter was told its name.
         code: Why not: ``limited``, ``queue_full``, ``exceeds_quota``, ``paused`` or ``retry``.
         message: Why not, in words.
         retry_after: Seconds after which it fits if nobody else asks.
@@ -120,6 +129,7 @@ class LockAnswer(NamedTuple):
     request_id: str | None = None
     expires_at: float | None = None
     suggested_max_tokens: int | None = None
+    deployment: str | None = None
     code: str | None = None
     message: str | None = None
     retry_after: float | None = None
@@ -136,6 +146,7 @@ class LockAnswer(NamedTuple):
             request_id=_text(data.get("request_id")),
             expires_at=_number(data.get("expires_at")),
             suggested_max_tokens=None if suggested is None else int(suggested),
+            deployment=_text(data.get("deployment")),
             code=_text(data.get("code")),
             message=_text(data.get("message")),
             retry_after=None if milliseconds is None else milliseconds / 1000,
@@ -153,7 +164,8 @@ class LockAnswer(NamedTuple):
         return answer
 
 
-class ReportRequest(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportRequest:
     """Say what a granted request used; ``ratelimit`` holds what the response's headers said about the limits."""
 
     app_id: str
@@ -173,7 +185,7 @@ class ReportRequest(NamedTuple):
             request_id=fields.text("request_id"),
             prompt_tokens=fields.count("prompt_tokens"),
             completion_tokens=fields.count("completion_tokens"),
-            status=cast("CallStatus", fields.choice("status", _STATUSES)),
+            status=cast("CallStatus", fields.choice("status", STATUSES)),
             ratelimit=RateLimit.from_json(fields.object("ratelimit")),
         )
 
@@ -193,7 +205,8 @@ class ReportRequest(NamedTuple):
         return _versioned({**message, "status": self.status, "ratelimit": self.ratelimit.to_json() or None})
 
 
-class ReleaseRequest(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseRequest:
     """Give back quota for a request that was never sent, by its id, or by the key of a wish nobody answered."""
 
     app_id: str
@@ -215,7 +228,8 @@ class ReleaseRequest(NamedTuple):
         return _versioned({"app_id": self.app_id, **ids, "idempotency_key": self.idempotency_key})
 
 
-class EndAnswer(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndAnswer:
     """What a counter says to a report or a release: taken, and whether the grant is still in the window."""
 
     success: bool
