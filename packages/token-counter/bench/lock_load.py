@@ -47,7 +47,9 @@ class Crowd:
     """
 
     def __init__(self, url: str, *, pairs: bool) -> None:
-        self.address = urlsplit(url)
+        address = urlsplit(url)
+        self._host, self._port = str(address.hostname), int(address.port or 80)
+        self.netloc = address.netloc
         self.pairs = pairs
         self.answered = self.granted = 0
         self.seconds = 0.0
@@ -60,7 +62,7 @@ class Crowd:
         """Open the connections."""
         loop = asyncio.get_running_loop()
         for _ in range(CONNECTIONS):
-            _, caller = await loop.create_connection(lambda: Caller(self), self.address.hostname, self.address.port)
+            _, caller = await loop.create_connection(lambda: Caller(self), self._host, self._port)
             self._callers.append(caller)
 
     async def take_turn(self) -> None:
@@ -93,7 +95,7 @@ class Caller(asyncio.Protocol):
         self.busy = False
         self._crowd = crowd
         self._head = (
-            f"Host: {crowd.address.netloc}\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
+            f"Host: {crowd.netloc}\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
             "User-Agent: lock_load\r\nContent-Type: application/json\r\n"
         )
         self._locking = True
