@@ -65,13 +65,13 @@ class Fields:
 
     def count(self, name: str, default: int | None = None) -> int:
         """Return a whole number of at least 0."""
-        value = self._data.get(name, default)
-        if type(value) is int and 0 <= value <= MAX_COUNT:
-            return value
         value = self._given(name, default)
         if value is None:
             raise ProtocolError(name, f"{name} is missing")
-        raise ProtocolError(name, count_fault(name, value) or "")
+        fault = count_fault(name, value)
+        if fault:
+            raise ProtocolError(name, fault)
+        return int(value)
 
     def seconds(self, name: str, default: float) -> float:
         """Return a number of seconds of at least 0."""

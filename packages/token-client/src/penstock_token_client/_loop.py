@@ -123,6 +123,8 @@ class ClosedLoop:
 
     def suggestion(self, app: str, ledger: Ledger) -> int | None:
         """Return a ``max_tokens`` that is usually enough, while it is tokens that keep callers waiting."""
+        if self._limits.learn_max_tokens is None:
+            return None
         use = ledger.tokens / ledger.terms.tpm
         if use < _BINDING or use < ledger.requests / ledger.terms.rpm:
             return None
