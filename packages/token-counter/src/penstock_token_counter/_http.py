@@ -21,6 +21,7 @@ from penstock_token_client.protocol import (
 
 from ._desk import UnknownIdError
 from ._journal import JournalPausedError
+from ._page import add_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -42,6 +43,7 @@ def build_app(desks: Mapping[str, Desk]) -> web.Application:
     for pool, desk in desks.items():
         for path in {f"/pools/{pool}", pool_path(pool), _ALIASES.get(pool, pool_path(pool))}:
             _add_pool(app, path, desk, desks)
+    add_page(app, desks)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(desks))
     app.router.add_route("*", "/{path:.*}", _not_found(desks))
