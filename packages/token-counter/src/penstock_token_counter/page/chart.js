@@ -1,7 +1,8 @@
-// Samples as SVG paths, 600 units wide for ten minutes and 100 high; CSS stretches them.
+// Samples as SVG paths, in a box of 600 by 100 that CSS stretches.
 
-import { SPAN } from "./samples.js";
+import { span } from "./samples.js";
 
+const WIDTH = 600;
 const HEIGHT = 100;
 const GAP = 5; // seconds without a sample that are drawn as nothing
 const round = (number) => Math.round(number * 100) / 100;
@@ -9,8 +10,10 @@ const round = (number) => Math.round(number * 100) / 100;
 /** Returns where times and values are drawn. */
 export function scale(samples, top) {
   const now = samples.at(-1)?.at ?? 0;
+  const second = WIDTH / span(samples);
   return {
-    x: (at) => round(Math.max(0, SPAN - (now - at))),
+    second,
+    x: (at) => round(Math.max(0, WIDTH - second * (now - at))),
     y: (value) => round(HEIGHT - (HEIGHT * Math.min(value, top)) / Math.max(1, top)),
   };
 }
@@ -41,10 +44,10 @@ export function area(samples, { x, y }, value, base = () => 0) {
 }
 
 /** A box of full height for each second in which something held. */
-export function boxes(samples, { x }, holds) {
+export function boxes(samples, { x, second }, holds) {
   return samples
     .filter(holds)
-    .map((sample) => `M${round(x(sample.at) - 1)} 0h1.2v${HEIGHT}h-1.2z`)
+    .map((sample) => `M${x(sample.at)} 0h${round(-1.1 * second)}v${HEIGHT}H${x(sample.at)}z`)
     .join("");
 }
 

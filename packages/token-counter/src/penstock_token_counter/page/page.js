@@ -6,6 +6,7 @@ import { poolPart, states, used } from "./pool.js";
 import { extend, rates } from "./samples.js";
 import { follow } from "./stream.js";
 
+const FEW = 4; // pools that are shown in full at first
 const element = (id) => document.getElementById(id);
 const parts = new Map();
 const samples = new Map();
@@ -18,7 +19,7 @@ function show(event) {
   lastSeen = event.samples.at(-1)?.at ?? lastSeen;
   for (const status of event.pools) {
     samples.set(status.pool, extend(samples.get(status.pool) ?? [], event, status.pool));
-    partOf(status.pool).show(status, samples.get(status.pool));
+    partOf(status.pool, event.pools.length).show(status, samples.get(status.pool));
     announce(status);
   }
   forget(new Set(event.pools.map((status) => status.pool)));
@@ -39,9 +40,9 @@ function say(state, text) {
   put(element("connection"), text);
 }
 
-function partOf(pool) {
+function partOf(pool, pools) {
   if (!parts.has(pool)) {
-    parts.set(pool, poolPart(pool, element("pool-template")));
+    parts.set(pool, poolPart(pool, element("pool-template"), { open: pools <= FEW }));
     element("pools").append(parts.get(pool).part);
   }
   return parts.get(pool);
@@ -91,6 +92,7 @@ function overviewRow(status) {
   use.className = "used";
   use.append(text, bar);
   ["waits", "rate", "429s", "state"].forEach((field, index) => (others[index].dataset.field = field));
+  others[1].classList.add("spare");
   others.at(-1).className = "";
   return made;
 }

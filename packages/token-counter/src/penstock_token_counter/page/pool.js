@@ -3,7 +3,7 @@
 import { area, boxes, line, scale, ticks } from "./chart.js";
 import { clock, count, duration, rate, share } from "./format.js";
 import { queue } from "./queue.js";
-import { minutes, nearest, rates, SPAN } from "./samples.js";
+import { minutes, nearest, rates, span } from "./samples.js";
 import { fill, put, row, width } from "./dom.js";
 
 /** Returns what an operator should know first, as names of states and how to say them. */
@@ -25,7 +25,7 @@ const requests = (status) => Math.max(0, rpm(status) - status.available_requests
 export const used = (status) => Math.max(tokens(status) / tpm(status), requests(status) / rpm(status));
 
 /** Makes the part of a pool; the function it returns shows how the pool stands. */
-export function poolPart(name, template) {
+export function poolPart(name, template, { open }) {
   const part = template.content.firstElementChild.cloneNode(true);
   const slider = part.querySelector("input");
   const heading = part.querySelector("h2");
@@ -38,7 +38,8 @@ export function poolPart(name, template) {
   heading.id = `${part.id}-title`;
   part.setAttribute("aria-labelledby", heading.id);
   followPointer(slider, showMoment);
-  part.querySelector("details").addEventListener("toggle", showMinutes);
+  part.querySelector(".depth").open = open;
+  part.querySelector(".numbers").addEventListener("toggle", showMinutes);
 
   function show(status, known) {
     samples = known;
@@ -55,6 +56,7 @@ export function poolPart(name, template) {
     const pace = rates(samples);
     const most = { rate: Math.max(1, ...pace), waiting: Math.max(1, ...samples.map((sample) => sample.waiting)) };
     top = 1.12 * Math.max(status.tpm, ...samples.map((sample) => sample.tokens + sample.unaccounted));
+    slider.min = -span(samples);
     drawWindow(part, samples, scale(samples, top));
     draw(part, ".grants .area", area(samples, scale(samples, most.rate), (_, index) => pace[index]));
     draw(part, ".waiting .area", area(samples, scale(samples, most.waiting), (sample) => sample.waiting));
@@ -62,6 +64,7 @@ export function poolPart(name, template) {
     put(label, `${count(tpm(status))} per minute`);
     label.style.setProperty("--y", `${scale(samples, top).y(tpm(status))}%`);
     fill(part, {
+      from: `${span(samples) / 60} min ago`,
       rate: rate(pace.at(-1) ?? 0),
       "rate-most": `most ${rate(Math.max(0, ...pace))}`,
       waiting: count(status.waiting),
@@ -81,7 +84,7 @@ export function poolPart(name, template) {
 
   function showMinutes() {
     const body = part.querySelector(".minutes tbody");
-    if (!part.querySelector("details").open) return;
+    if (!part.querySelector(".numbers").open) return;
     body.replaceChildren(...minutes(samples).map(([at, within]) => row([clock(at), ...minute(within)])));
   }
 
@@ -104,7 +107,7 @@ function minute(samples) {
 }
 
 function drawWindow(part, samples, at) {
-  draw(part, ".chart .grid", `M0 ${at.y(0)}H${SPAN}`);
+  draw(part, ".chart .grid", `M0 ${at.y(0)}H600`);
   draw(part, ".chart .pause", boxes(samples, at, (sample) => sample.paused > 0));
   draw(part, ".chart .tokens", area(samples, at, (sample) => sample.tokens));
   draw(part, ".chart .tokens-line", line(samples, at, (sample) => sample.tokens));
@@ -191,7 +194,7 @@ function followPointer(slider, changed) {
   slider.addEventListener("input", changed);
   slider.addEventListener("pointermove", (event) => {
     const box = slider.getBoundingClientRect();
-    slider.value = Math.round(((event.clientX - box.left) / box.width - 1) * SPAN);
+    slider.value = Math.round(((event.clientX - box.left) / box.width - 1) * -slider.min);
     changed();
   });
   slider.addEventListener("pointerleave", back);

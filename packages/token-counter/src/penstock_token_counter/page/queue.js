@@ -1,7 +1,7 @@
 // Who waits, app by app: the apps that matter most, and all of them on demand.
 
 import { count, duration } from "./format.js";
-import { fill, row } from "./dom.js";
+import { fill, row, width } from "./dom.js";
 
 const FEW = 6;
 
@@ -36,12 +36,10 @@ export function queue(part) {
 function appRow(app, most) {
   const oldest = app.waiting && app.oldest_wait_seconds !== undefined ? duration(app.oldest_wait_seconds) : "–";
   const granted = app.granted_tokens === undefined ? "–" : count(app.granted_tokens);
-  const made = row([app.app, "", oldest, granted]);
+  const made = row([app.app, count(app.waiting ?? 0), oldest, granted]);
   const bar = Object.assign(document.createElement("i"), { className: "waits" });
-  bar.style.setProperty("--number", (100 * (app.waiting ?? 0)) / most);
-  const waiting = made.children[1];
-  waiting.className = "waiting";
-  waiting.append(Object.assign(document.createElement("b"), { textContent: count(app.waiting ?? 0) }), bar);
+  width(bar, app.waiting ?? 0, most);
+  made.firstElementChild.append(bar);
   return made;
 }
 

@@ -1,13 +1,20 @@
 // What the page has seen of each pool in the last minutes, also of a counter that ran before this one.
 
-export const SPAN = 600; // seconds
+const KEPT = 600; // seconds
+const SPANS = [60, 120, 300, KEPT];
+
+/** The seconds that a chart shows: more as there is more to show. */
+export function span(samples) {
+  const age = samples.length ? samples.at(-1).at - samples[0].at : 0;
+  return SPANS.find((seconds) => seconds >= age - 1) ?? KEPT;
+}
 
 /** Adds an event's samples to those of a pool; where both know a time, the event is right. */
 export function extend(known, event, pool) {
   const fresh = event.samples.filter((sample) => pool in sample.pools).map((sample) => named(sample, event, pool));
   if (!fresh.length) return known;
   const newest = fresh.at(-1).at;
-  return [...known.filter((sample) => sample.at < fresh[0].at), ...fresh].filter((sample) => sample.at > newest - SPAN);
+  return [...known.filter((sample) => sample.at < fresh[0].at), ...fresh].filter((sample) => sample.at > newest - KEPT);
 }
 
 function named(sample, event, pool) {
