@@ -12,8 +12,10 @@ import sys
 import threading
 
 from ._counter import TokenCounter
-from ._options import Options, UsageError, read_options
+from ._options import Options, read_options
 from ._records import JournalError
+from ._status import run
+from ._usage import UsageError
 
 _USAGE = 2
 """The exit status for what the user can put right."""
@@ -22,6 +24,8 @@ _USAGE = 2
 def main() -> None:
     """Run the command."""
     try:
+        if sys.argv[1:2] == ["status"]:
+            sys.exit(run(sys.argv[2:]))
         options = read_options(sys.argv[1:])
         asyncio.run(_serve(options))
     except UsageError as error:

@@ -15,12 +15,11 @@ from aiohttp import web
 
 from penstock_token_client.protocol import VERSION
 
-from ._history import History
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from ._desk import Desk
+    from ._history import History
 
 _RETRY = b"retry: 1000\n\n"
 """Milliseconds after which a page whose connection is lost connects again."""

@@ -99,7 +99,7 @@ def _numbers(status: Mapping[str, Any], before: Mapping[str, Any]) -> list[float
         rpm,
         status["waiting"],
         status["granted"] - before.get("granted", status["granted"]),
-        status.get("http_429", 0) - before.get("http_429", status.get("http_429", 0)),
-        status.get("unaccounted_tokens", 0),
-        round(status.get("paused_seconds", 0.0), 3),
+        status["http_429"] - before.get("http_429", status["http_429"]),
+        status["unaccounted_tokens"],
+        status["paused_seconds"],
     ]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from penstock_token_client import Limits
 from penstock_token_client.protocol import DEFAULT_POOL, pool_path
 
+from ._usage import Parser, UsageError
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 _LARGEST_PORT = 65535
-
-
-class UsageError(Exception):
-    """Raised for a command line that cannot be followed; its text says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +29,6 @@ class Options:
     journal: str | None
     json: bool
     stop_with_stdin: bool
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises its complaints instead of printing a usage block."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see --help")
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -67,7 +58,7 @@ def read_options(arguments: Sequence[str]) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = _Parser(
+    parser = Parser(
         prog="penstock-token-counter",
         description="Own the tokens-per-minute and requests-per-minute quota that a fleet of workers shares.",
     )

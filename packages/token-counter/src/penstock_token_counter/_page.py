@@ -40,18 +40,26 @@ _HEADERS = {
 }
 
 
-def add_page(app: web.Application, desks: Mapping[str, Desk]) -> None:
-    """Serve the page at ``/``, what it shows at ``/events``, and the same once at ``/pools``."""
+def add_page(
+    app: web.Application, desks: Mapping[str, Desk], *, guarded: Callable[[Handler], Handler] = lambda handler: handler
+) -> None:
+    """Serve the page at ``/``, what it shows at ``/events``, and the same once at ``/pools``.
+
+    Args:
+        app: Where to serve them.
+        desks: The desks, by pool.
+        guarded: Makes a handler ask who calls.
+    """
     events = Events(desks, History())
     app.cleanup_ctx.append(events.running)
     app.on_shutdown.append(events.end)
-    app.router.add_get("/events", events.stream, allow_head=False)
-    app.router.add_get("/pools", _pools(desks))
+    app.router.add_get("/events", guarded(events.stream), allow_head=False)
+    app.router.add_get("/pools", guarded(_pools(desks)))
     for file in files(__package__).joinpath("page").iterdir():
         path = "/" if file.name == "index.html" else f"/page/{file.name}"
         content_type = _TYPES.get(file.name.rpartition(".")[2])
         if content_type is not None:
-            app.router.add_get(path, _file(file.read_bytes(), content_type))
+            app.router.add_get(path, guarded(_file(file.read_bytes(), content_type)))
 
 
 def _pools(desks: Mapping[str, Desk]) -> Handler:

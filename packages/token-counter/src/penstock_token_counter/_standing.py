@@ -12,16 +12,13 @@ _APPS_SHOWN = 50
 
 
 def limits_in_force(status: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the tokens and the requests per minute that count now, which Azure may have lowered."""
-    return status.get("effective_tpm", status["tpm"]), status.get("effective_rpm", status["rpm"])
+    """Return the tokens and the requests per minute that count now, which Azure or others' use may have lowered."""
+    return status["effective_tpm"], status["effective_rpm"]
 
 
 def apps_by_need(status: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the apps of a pool and what is known of each, those with the most callers waiting first."""
-    apps: dict[str, dict[str, Any]] = {name: {"waiting": depth} for name, depth in status.get("queue", {}).items()}
-    for name, facts in status.get("apps", {}).items():
-        apps[name] = {**apps.get(name, {}), **facts}
-    return sorted(apps.items(), key=_need)
+    return sorted(status["apps"].items(), key=_need)
 
 
 def brief(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,4 +32,4 @@ def brief(status: Mapping[str, Any]) -> dict[str, Any]:
 def _need(app: tuple[str, dict[str, Any]]) -> tuple[int, int, str]:
     """Return what puts an app before others."""
     name, facts = app
-    return -facts.get("waiting", 0), -facts.get("granted_tokens", 0), name
+    return -facts["waiting"], -facts["granted_tokens"], name

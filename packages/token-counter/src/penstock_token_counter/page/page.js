@@ -102,7 +102,7 @@ function fillOverview(line, status) {
     used: share(used(status)),
     waits: count(status.waiting),
     rate: rate(rates(samples.get(status.pool)).at(-1) ?? 0),
-    "429s": count(status.http_429 ?? 0),
+    "429s": count(status.http_429),
     state: states(status).map(([, text]) => text).join(", "),
   });
   width(line.querySelector(".bar i"), used(status), 1);

@@ -10,15 +10,15 @@ import { fill, put, row, width } from "./dom.js";
 export function states(status) {
   const found = [];
   if (status.paused_seconds > 0) found.push(["paused", "paused"]);
-  if (tpm(status) < status.tpm || rpm(status) < status.rpm) found.push(["lowered", "limit lowered"]);
+  if (tpm(status) + status.unaccounted_tokens < status.tpm || rpm(status) < status.rpm) found.push(["lowered", "limit lowered"]);
   if (status.unaccounted_tokens > 0) found.push(["unaccounted", "unaccounted use"]);
   if (status.waiting) found.push(["busy", "queue"]);
   return found.length ? found : [["calm", "no queue"]];
 }
 
-export const tpm = (status) => status.effective_tpm ?? status.tpm;
-export const rpm = (status) => status.effective_rpm ?? status.rpm;
-export const tokens = (status) => status.used_tokens + status.locked_tokens;
+const tpm = (status) => status.effective_tpm;
+const rpm = (status) => status.effective_rpm;
+const tokens = (status) => status.used_tokens + status.locked_tokens;
 const requests = (status) => Math.max(0, rpm(status) - status.available_requests);
 
 /** The part of the window that is used: of tokens or of requests, whichever is scarcer. */
@@ -55,7 +55,7 @@ export function poolPart(name, template, { open }) {
   function showCharts(status) {
     const pace = rates(samples);
     const most = { rate: Math.max(1, ...pace), waiting: Math.max(1, ...samples.map((sample) => sample.waiting)) };
-    top = 1.12 * Math.max(status.tpm, ...samples.map((sample) => sample.tokens + sample.unaccounted));
+    top = 1.12 * Math.max(status.tpm, ...samples.map((sample) => Math.max(sample.tokens, sample.tpm + sample.unaccounted)));
     slider.min = -span(samples);
     drawWindow(part, samples, scale(samples, top));
     draw(part, ".grants .area", area(samples, scale(samples, most.rate), (_, index) => pace[index]));
@@ -113,9 +113,8 @@ function drawWindow(part, samples, at) {
   draw(part, ".chart .tokens-line", line(samples, at, (sample) => sample.tokens));
   draw(part, ".chart .limit", line(samples, at, (sample) => sample.tpm));
   draw(part, ".chart .refusals", ticks(samples, at, (sample) => sample.http_429 > 0));
-  const whole = (sample) => sample.tokens + sample.unaccounted;
-  const seen = samples.some((sample) => sample.unaccounted > 0);
-  draw(part, ".chart .unaccounted", seen ? area(samples, at, whole, (sample) => sample.tokens) : "");
+  const others = samples.some((sample) => sample.unaccounted > 0);
+  draw(part, ".chart .unaccounted", others ? area(samples, at, (sample) => sample.tpm + sample.unaccounted, (sample) => sample.tpm) : "");
 }
 
 const draw = (part, path, d) => part.querySelector(path).setAttribute("d", d);
@@ -148,9 +147,9 @@ function showFacts(part, status) {
   fill(part, {
     http_429: refusals(status),
     limit: limit(status),
-    unaccounted: `${count(status.unaccounted_tokens ?? 0)} tokens`,
+    unaccounted: `${count(status.unaccounted_tokens)} tokens`,
     pause: status.paused_seconds > 0 ? `${duration(status.paused_seconds)} left` : "none",
-    bias: bias(status.bias ?? 1),
+    bias: bias(status.bias),
     granted: `${count(status.granted)} requests`,
     unreported: `${count(status.unreported)} requests`,
     settle: settling(status),
@@ -158,17 +157,14 @@ function showFacts(part, status) {
 }
 
 function refusals(status) {
-  const causes = Object.entries(status.http_429_by_cause ?? {}).filter(([, number]) => number);
+  const causes = Object.entries(status.http_429_by_cause).filter(([, number]) => number);
   const by = causes.map(([cause, number]) => `${cause} ${count(number)}`).join(", ");
-  return count(status.http_429 ?? 0) + (by ? ` (${by})` : "");
+  return count(status.http_429) + (by ? ` (${by})` : "");
 }
 
 function limit(status) {
-  const lowered = [];
-  if (tpm(status) < status.tpm) lowered.push(`${count(status.tpm)} tokens`);
-  if (rpm(status) < status.rpm) lowered.push(`${count(status.rpm)} requests`);
-  const now = `${count(tpm(status))} tokens, ${count(rpm(status))} requests a minute`;
-  return lowered.length ? `${now}; lowered from ${lowered.join(", ")}` : now;
+  const of = (now, configured) => (now < configured ? `${count(now)} of ${count(configured)}` : count(now));
+  return `${of(tpm(status), status.tpm)} tokens, ${of(rpm(status), status.rpm)} requests a minute`;
 }
 
 function bias(factor) {

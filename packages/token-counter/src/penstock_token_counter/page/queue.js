@@ -19,7 +19,7 @@ export function queue(part) {
 
   function draw() {
     const shown = status.apps.slice(0, open() ? undefined : FEW);
-    const most = Math.max(1, ...shown.map((app) => app.waiting ?? 0));
+    const most = Math.max(1, ...shown.map((app) => app.waiting));
     body.replaceChildren(...(shown.length ? shown.map((app) => appRow(app, most)) : [nobody()]));
     button.hidden = status.apps.length <= FEW;
     button.textContent = open() ? `Only the first ${FEW}` : `All ${count(status.apps.length)} apps`;
@@ -34,11 +34,10 @@ export function queue(part) {
 }
 
 function appRow(app, most) {
-  const oldest = app.waiting && app.oldest_wait_seconds !== undefined ? duration(app.oldest_wait_seconds) : "–";
-  const granted = app.granted_tokens === undefined ? "–" : count(app.granted_tokens);
-  const made = row([app.app, count(app.waiting ?? 0), oldest, granted]);
+  const oldest = app.waiting ? duration(app.oldest_wait_seconds) : "–";
+  const made = row([app.app, count(app.waiting), oldest, count(app.granted_tokens)]);
   const bar = Object.assign(document.createElement("i"), { className: "waits" });
-  width(bar, app.waiting ?? 0, most);
+  width(bar, app.waiting, most);
   made.firstElementChild.append(bar);
   return made;
 }
