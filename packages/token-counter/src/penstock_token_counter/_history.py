@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import deque
-from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from penstock_token_client.protocol import VERSION
@@ -22,19 +22,6 @@ _LONGEST_SEQUENCE = 15
 """Digits; Python refuses to read numbers of thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """How the pools stood at one time.
-
-    Attributes:
-        at: The time, in seconds since the epoch.
-        pools: The numbers that `COLUMNS` names, by pool.
-    """
-
-    at: float
-    pools: dict[str, list[float]]
-
-
 class History:
     """Keeps the newest samples, and says what a reader who has seen some of them lacks.
 
@@ -46,7 +33,7 @@ class History:
     def __init__(self, length: int = 600, *, name: str | None = None) -> None:
         self.name = secrets.token_hex(4) if name is None else name
         self.sequence = 0
-        self._samples: deque[Sample] = deque(maxlen=length)
+        self._samples: deque[str] = deque(maxlen=length)
         self._statuses: list[Mapping[str, Any]] = []
         self._events: dict[int, bytes] = {}
 
@@ -54,7 +41,7 @@ class History:
         """Keep how each pool stands at a time, and forget the oldest sample if there are too many."""
         before = {status["pool"]: status for status in self._statuses}
         pools = {status["pool"]: _numbers(status, before.get(status["pool"], {})) for status in statuses}
-        self._samples.append(Sample(round(at, 3), pools))
+        self._samples.append(_json({"at": round(at, 3), "pools": pools}))
         self._statuses = list(statuses)
         self._events.clear()
         self.sequence += 1
@@ -66,27 +53,22 @@ class History:
             return 0
         return int(sequence) if int(sequence) <= self.sequence else 0
 
-    def since(self, sequence: int) -> list[Sample]:
-        """Return the samples that are newer, as far as they are kept."""
-        missing = min(self.sequence - sequence, len(self._samples))
-        return list(self._samples)[len(self._samples) - missing :]
-
     def event(self, sequence: int) -> bytes:
         """Return the server-sent event for a reader who has seen a sample: how the pools stand, and what is newer.
 
         However far a reader is behind, one event brings it up to date, so nothing is buffered for it.
         """
         if sequence not in self._events:
-            body = {
-                "v": VERSION,
-                "counter": self.name,
-                "columns": COLUMNS,
-                "samples": [{"at": sample.at, "pools": sample.pools} for sample in self.since(sequence)],
-                "pools": [brief(status) for status in self._statuses],
-            }
-            text = json.dumps(body, separators=(",", ":"))
-            self._events[sequence] = f"id: {self.name}-{self.sequence}\ndata: {text}\n\n".encode()
+            self._events[sequence] = f"id: {self.name}-{self.sequence}\ndata: {self._news(sequence)}\n\n".encode()
         return self._events[sequence]
+
+    def _news(self, sequence: int) -> str:
+        """Say as JSON how the pools stand, and what is newer than a sample; each sample was encoded when it was taken."""
+        missing = min(self.sequence - sequence, len(self._samples))
+        samples = ",".join(islice(self._samples, len(self._samples) - missing, None))
+        pools = _json([brief(status) for status in self._statuses])
+        facts = _json({"v": VERSION, "counter": self.name, "columns": COLUMNS})
+        return f'{facts[:-1]},"samples":[{samples}],"pools":{pools}}}'
 
 
 def _numbers(status: Mapping[str, Any], before: Mapping[str, Any]) -> list[float]:
@@ -103,3 +85,8 @@ def _numbers(status: Mapping[str, Any], before: Mapping[str, Any]) -> list[float
         status["unaccounted_tokens"],
         status["paused_seconds"],
     ]
+
+
+def _json(value: object) -> str:
+    """Write JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"))

@@ -35,9 +35,15 @@ def data(event: bytes) -> dict[str, Any]:
     return body
 
 
+def samples(history: History, seen: int = 0) -> list[dict[str, Any]]:
+    """Return the samples that a reader lacks."""
+    found: list[dict[str, Any]] = data(history.event(seen))["samples"]
+    return found
+
+
 def numbers(history: History, pool: str = "completion") -> dict[str, float]:
     """Return the newest sample of a pool."""
-    return dict(zip(COLUMNS, history.since(history.sequence - 1)[0].pools[pool], strict=True))
+    return dict(zip(COLUMNS, samples(history)[-1]["pools"][pool], strict=True))
 
 
 async def test_a_sample_says_how_a_pool_stands() -> None:
@@ -81,9 +87,10 @@ async def test_the_oldest_samples_are_forgotten() -> None:
     for second in range(5):
         history.add(second, [pool.status()])
 
-    assert [sample.at for sample in history.since(0)] == [2, 3, 4]
-    assert [sample.at for sample in history.since(4)] == [4]
-    assert history.since(5) == []
+    assert [sample["at"] for sample in samples(history)] == [2, 3, 4]
+    assert [sample["at"] for sample in samples(history, seen=1)] == [2, 3, 4]
+    assert [sample["at"] for sample in samples(history, seen=4)] == [4]
+    assert samples(history, seen=5) == []
 
 
 async def test_an_event_brings_any_reader_up_to_date() -> None:
@@ -109,7 +116,7 @@ async def test_an_event_shows_the_samples_that_came_after_the_last_one() -> None
 
     history.add(2.0, [pool.status()])
 
-    assert [sample["at"] for sample in data(history.event(1))["samples"]] == [2.0]
+    assert [sample["at"] for sample in samples(history, seen=1)] == [2.0]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+export const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
+
 /** Puts texts where `data-field` names them. */
 export function fill(root, fields) {
   for (const [field, text] of Object.entries(fields)) put(root.querySelector(`[data-field="${field}"]`), text);
@@ -15,8 +17,8 @@ export function width(element, part, all) {
 
 /** A table row whose first cell is its heading, and whose others are numbers. */
 export function row([heading, ...numbers]) {
-  const made = document.createElement("tr");
-  const head = Object.assign(document.createElement("th"), { scope: "row", textContent: heading });
-  made.append(head, ...numbers.map((text) => Object.assign(document.createElement("td"), { className: "number", textContent: text })));
+  const made = make("tr");
+  made.append(make("th", { scope: "row", textContent: heading }));
+  made.append(...numbers.map((text) => make("td", { className: "number", textContent: text })));
   return made;
 }

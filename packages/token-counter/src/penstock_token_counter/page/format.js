@@ -2,7 +2,8 @@
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const times = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const two = "2-digit";
+const times = new Intl.DateTimeFormat("en", { hour: two, minute: two, second: two, hourCycle: "h23" });
 
 export const count = (number) => whole.format(number);
 export const rate = (number) => (number > 0 && number < 100 ? tenths : whole).format(number);

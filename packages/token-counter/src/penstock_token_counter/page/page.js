@@ -1,12 +1,14 @@
 // The live page: follows the counter's events, and shows each pool.
 
 import { clock, count, rate, share } from "./format.js";
-import { fill, put, row, width } from "./dom.js";
-import { poolPart, states, used } from "./pool.js";
+import { fill, make, put, row, width } from "./dom.js";
+import { states, used } from "./facts.js";
+import { poolPart } from "./pool.js";
 import { extend, rates } from "./samples.js";
 import { follow } from "./stream.js";
 
 const FEW = 4; // pools that are shown in full at first
+const ALARMS = new Set(["paused", "lowered"]);
 const element = (id) => document.getElementById(id);
 const parts = new Map();
 const samples = new Map();
@@ -60,7 +62,8 @@ function forget(present) {
 
 /** Tells those who listen what they would want to be told: a pause or a lowered limit that begins or ends. */
 function announce(status) {
-  const alarm = states(status).filter(([state]) => state === "paused" || state === "lowered").map(([, text]) => text).join(", ");
+  const alarming = states(status).filter(([state]) => ALARMS.has(state));
+  const alarm = alarming.map(([, text]) => text).join(", ");
   const before = alarms.get(status.pool) ?? "";
   alarms.set(status.pool, alarm);
   if (alarm !== before) put(element("announcements"), `${status.pool}: ${alarm || "as configured again"}`);
@@ -81,13 +84,12 @@ function showOverview(pools) {
 /** A row that stays as long as the pools do, so that the focus stays on its link. */
 function overviewRow(status) {
   const made = row(["", "", "", "", "", ""]);
-  const link = Object.assign(document.createElement("a"), { href: `#pool-${status.pool}`, textContent: status.pool });
+  const link = make("a", { href: `#pool-${status.pool}`, textContent: status.pool });
   made.children[0].append(link);
   const [, use, ...others] = made.children;
-  const bar = Object.assign(document.createElement("div"), { className: "bar" });
-  bar.append(document.createElement("i"));
-  bar.ariaHidden = "true";
-  const text = document.createElement("span");
+  const bar = make("div", { className: "bar", ariaHidden: "true" });
+  bar.append(make("i"));
+  const text = make("span");
   text.dataset.field = "used";
   use.className = "used";
   use.append(text, bar);

@@ -1,7 +1,7 @@
 // Who waits, app by app: the apps that matter most, and all of them on demand.
 
 import { count, duration } from "./format.js";
-import { fill, row, width } from "./dom.js";
+import { fill, make, row, width } from "./dom.js";
 
 const FEW = 6;
 
@@ -36,14 +36,14 @@ export function queue(part) {
 function appRow(app, most) {
   const oldest = app.waiting ? duration(app.oldest_wait_seconds) : "–";
   const made = row([app.app, count(app.waiting), oldest, count(app.granted_tokens)]);
-  const bar = Object.assign(document.createElement("i"), { className: "waits" });
+  const bar = make("i", { className: "waits" });
   width(bar, app.waiting, most);
   made.firstElementChild.append(bar);
   return made;
 }
 
 function nobody() {
-  const made = document.createElement("tr");
-  made.append(Object.assign(document.createElement("td"), { colSpan: 4, className: "nobody", textContent: "Nobody waits." }));
+  const made = make("tr");
+  made.append(make("td", { colSpan: 4, className: "nobody", textContent: "Nobody waits." }));
   return made;
 }
