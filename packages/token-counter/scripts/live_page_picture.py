@@ -30,18 +30,20 @@ async def main() -> None:
     if chromium is None:
         sys.exit("no Chromium on PATH: install it")
     sharing = {"completion": Sharing(weights={"feedback": 2})}
-    async with TokenCounter({"completion": LIMITS}, assume_idle=True, sharing=sharing) as counter:
-        async with AsyncExitStack() as stack:
-            tasks = [asyncio.ensure_future(work(counter.url, app, n)) for app, n in WORKERS.items() for n in range(n)]
-            tasks.append(asyncio.ensure_future(refuse(counter.url)))
-            stack.push_async_callback(asyncio.wait, tasks)
-            for task in tasks:
-                stack.callback(task.cancel)
-            await asyncio.sleep(SECONDS)
-            await draw(counter.url, chromium)
+    async with (
+        TokenCounter({"completion": LIMITS}, assume_idle=True, sharing=sharing) as counter,
+        AsyncExitStack() as stack,
+    ):
+        work = [worker(counter.url, app, number) for app, workers in WORKERS.items() for number in range(workers)]
+        tasks = [asyncio.ensure_future(one) for one in (*work, refuse(counter.url))]
+        stack.push_async_callback(asyncio.wait, tasks)
+        for task in tasks:
+            stack.callback(task.cancel)
+        await asyncio.sleep(SECONDS)
+        await draw(counter.url, chromium)
 
 
-async def work(url: str, app: str, number: int) -> None:
+async def worker(url: str, app: str, number: int) -> None:
     """Do what a worker does, more of it as time goes by."""
     drawn = random.Random(f"{app}{number}")  # noqa: S311 - repeatable, not secret
     await asyncio.sleep(number * 2.5)
