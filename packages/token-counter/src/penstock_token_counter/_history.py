@@ -63,7 +63,7 @@ class History:
         return self._events[sequence]
 
     def _news(self, sequence: int) -> str:
-        """Say as JSON how the pools stand, and what is newer than a sample; samples were encoded when they were taken."""
+        """Say as JSON how the pools stand, and what is newer than a sample; samples are encoded when they are taken."""
         missing = min(self.sequence - sequence, len(self._samples))
         samples = ",".join(islice(self._samples, len(self._samples) - missing, None))
         pools = _json([brief(status) for status in self._statuses])
