@@ -94,7 +94,7 @@ function overviewRow(status) {
   use.className = "used";
   use.append(text, bar);
   ["waits", "rate", "429s", "state"].forEach((field, index) => (others[index].dataset.field = field));
-  others[1].classList.add("spare");
+  for (const spare of others.slice(1, 3)) spare.classList.add("spare");
   others.at(-1).className = "";
   return made;
 }
