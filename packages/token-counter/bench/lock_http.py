@@ -1,9 +1,9 @@
 """`/lock` calls a second of the counter, against a trivial aiohttp handler that does nothing but JSON.
 
-All are processes of their own, the servers on one core and the load on another where the system can pin them. Each
-round starts the servers anew and loads them in turn, a fifth of a second each; a ratio is taken within a round, because
-what else the machine does changes. Every `/lock` is a real grant under a key of its own, every answer is checked, and
-the limits are so large that none binds.
+All are processes of their own, and so is the load. Each round starts the servers anew and loads them in turn, a fifth
+of a second each; a ratio is taken within a round, because what else the machine does changes. Two free cores are
+needed, one for a server and one for the load. Every `/lock` is a real grant under a key of its own, every answer is
+checked, and the limits are so large that none binds.
 
     uv run python packages/token-counter/bench/lock_http.py [--quick] [--json] [--disk DIR]
 """
@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -34,19 +33,10 @@ Row = tuple[str, str]
 """Which calls, and which server."""
 
 
-def pinned(core: int) -> tuple[str, ...]:
-    """Return what starts Python on one core, where the system has such a thing."""
-    if not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) <= core:
-        return (sys.executable,)
-    pinning = f"os.sched_setaffinity(0, {{{core}}})"
-    code = f"import os, sys; {pinning}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    return (sys.executable, "-c", code)
-
-
 @asynccontextmanager
 async def serving(*arguments: str) -> AsyncIterator[str]:
     """Run a server that says where it listens; it is gone afterwards."""
-    process = await asyncio.create_subprocess_exec(*pinned(0), *arguments, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE)
     try:
         assert process.stdout is not None  # noqa: S101, a pipe was asked for
         async with asyncio.timeout(30):
@@ -61,7 +51,7 @@ async def serving(*arguments: str) -> AsyncIterator[str]:
 async def loaded(urls: Sequence[str], calls: str, seconds: float) -> list[float]:
     """Load servers in turn, and return how much each answered a second."""
     arguments = (str(HERE / "lock_load.py"), calls, "--seconds", str(seconds), *urls)
-    process = await asyncio.create_subprocess_exec(*pinned(1), *arguments, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE)
     said, _ = await process.communicate()
     results = [json.loads(line) for line in said.splitlines()]
     for server, result in zip(SERVERS, results, strict=True):
