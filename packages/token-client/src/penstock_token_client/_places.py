@@ -79,6 +79,11 @@ class Places:
         depths = {app: sum(waiter.absent_since is None for waiter in flow) for app, flow in self._flows.items()}
         return {app: depth for app, depth in depths.items() if depth}
 
+    def waits(self, now: float) -> dict[str, tuple[int, float]]:
+        """Return, for each app with callers that are there, how many there are and how long the first has waited."""
+        there = {app: [waiter for waiter in flow if waiter.absent_since is None] for app, flow in self._flows.items()}
+        return {app: (len(waiters), now - waiters[0].since) for app, waiters in there.items() if waiters}
+
     def firsts(self, now: float) -> Iterator[Waiter]:
         """Go through the first of each app."""
         for app in self.apps():

@@ -50,7 +50,6 @@ class WaitQueue:
         self._places = Places(self.sharing, instance=instance, opened=opened, epoch=epoch)
         self._shares = FairShares(self.sharing.weights)
         self._turn: str | None = None
-        self._gap = ledger.limits.gap()
         self._next_start = -math.inf
 
     def __len__(self) -> int:
@@ -60,6 +59,10 @@ class WaitQueue:
     def depths(self) -> dict[str, int]:
         """Return how many callers of each app are there and wait."""
         return self._places.depths()
+
+    def waits(self, now: float) -> dict[str, tuple[int, float]]:
+        """Return, for each app that waits, how many of its callers do and for how many seconds the first has."""
+        return self._places.waits(now)
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
@@ -128,7 +131,7 @@ class WaitQueue:
             passing = next((waiter for waiter, at in self._passing(head, now) if at <= now), None)
             if passing is None:
                 return
-            self._shares.charge_passing(passing.order.app, passing.order.tokens)
+            self._shares.charge_passing(passing.order.app, self._ledger.cost(passing.order))
             yield passing, self._start(passing, now)
 
     def wake_at(self, now: float) -> float | None:
@@ -147,7 +150,7 @@ class WaitQueue:
     def _start(self, waiter: Waiter, now: float) -> Grant:
         """Grant to a caller who waited."""
         self._places.remove(waiter)
-        self._next_start = now + self._gap * waiter.order.requests
+        self._next_start = now + self._ledger.terms.gap * waiter.order.requests
         return self._ledger.grant(waiter.order, now)
 
     def _opens(self, waiter: Waiter, now: float) -> float:
@@ -171,4 +174,4 @@ class WaitQueue:
 
     def _fresh_tokens(self, waiter: Waiter, now: float) -> int:
         """Return what a start costs its app: nothing if its key shows that it is charged already."""
-        return 0 if self._ledger.holds(waiter.order, now) else waiter.order.tokens
+        return 0 if self._ledger.holds(waiter.order, now) else self._ledger.cost(waiter.order)

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from penstock_token_client.accounting import Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
 SIXTEENTH = 1 / 16
-LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+LIMITS = Limits(tpm=1000, rpm=48, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 GAP = 0.1875  # (1 + 0.125) / BURST
 BURST = 6
 SPAN = 8.25

@@ -10,7 +10,7 @@ import pytest
 
 from penstock_token_client.accounting import Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
-LIMITS = Limits(tpm=60_000, rpm=600)
+LIMITS = Limits(tpm=60_000, rpm=600, headroom=0.0)
 HOUR = 3600.0
 WARM_UP = 120.0
 

@@ -1,6 +1,6 @@
 from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
-LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+LIMITS = Limits(tpm=1000, rpm=48, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 GAP = 0.1875  # (1 + 0.125) / int(48 * 1 / 8)
 HOLD = 0.25
 TTL = 5.0

@@ -88,8 +88,13 @@ class Desk:
 
     async def _decide(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
         """Grant quota in memory."""
-        tokens = self._limits.charge(message.token_count, message.max_tokens)
-        order = Order(app=message.app_id, tokens=tokens, requests=message.requests, key=message.idempotency_key)
+        order = Order(
+            app=message.app_id,
+            tokens=message.token_count,
+            max_tokens=message.max_tokens,
+            requests=message.requests,
+            key=message.idempotency_key,
+        )
         try:
             grant = self.gate.try_now(order)
         except NeverFitsError:
@@ -115,9 +120,7 @@ class Desk:
             JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
         """
         await self._replayed()
-        final = message.status in ("ok", "truncated")
-        used = message.prompt_tokens + message.completion_tokens
-        known = self.gate.settle(_ours(message.request_id), used, final=final)
+        known = self.gate.settle(_ours(message.request_id), message.usage())
         await self._commit()
         return EndAnswer(success=True, known=known)
 
@@ -169,8 +172,14 @@ class Desk:
 
     def _granted(self, grant: Grant) -> LockAnswer:
         """Say yes."""
-        expires_at = time.time() + grant.expires - self.gate.clock()
-        return LockAnswer(allowed=True, request_id=wire_id(grant.id), expires_at=round(expires_at, 3))
+        pool = self.gate.pool
+        expires_at = time.time() + grant.at + pool.ledger.terms.span - self.gate.clock()
+        return LockAnswer(
+            allowed=True,
+            request_id=wire_id(grant.id),
+            expires_at=round(expires_at, 3),
+            suggested_max_tokens=pool.suggestion(grant.order.app),
+        )
 
     def _not_yet(self, order: Order, poll: Poll | None, *, ended: bool = False) -> LockAnswer:
         """Say no for now."""
@@ -178,19 +187,23 @@ class Desk:
             code, message, retry_after = "retry", "ask again", _RETRY_AFTER
         else:
             now = self.gate.clock()
-            code, message, retry_after = "limited", "the quota is used up", self.gate.ledger.earliest(order, now) - now
+            ledger = self.gate.pool.ledger
+            code, message = "limited", "the quota is used up"
+            if ledger.terms.paused_until > now:
+                code, message = "paused", "the endpoint asked to be left alone for a while"
+            retry_after = ledger.earliest(order, now) - now
         return LockAnswer(
             allowed=False,
             code=code,
             message=message,
             retry_after=retry_after if retry_after < math.inf else None,
             ticket=None if poll is None else poll.waiter.ticket,
-            position=None if poll is None else self.gate.queue.position(poll.waiter),
+            position=None if poll is None else self.gate.pool.queue.position(poll.waiter),
         )
 
     def _full(self) -> LockAnswer:
         """Say that there is no place to wait."""
-        depth = self.gate.queue.sharing.max_depth
+        depth = self.gate.pool.queue.sharing.max_depth
         message = f"{depth} callers of this app wait already, and no more may wait"
         return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
 
@@ -202,8 +215,9 @@ class Desk:
     def _never(self, order: Order) -> LockAnswer:
         """Say no for good."""
         limits = self._limits
+        tokens = limits.charge(order.tokens, order.max_tokens)
         message = (
-            f"{order.tokens} tokens and {order.requests} requests, headroom included, can never fit into "
+            f"{tokens} tokens and {order.requests} requests, headroom included, can never fit into "
             f"{limits.tpm} tokens and {limits.rpm} requests per minute"
         )
         return LockAnswer(allowed=False, code="exceeds_quota", message=message)
