@@ -40,13 +40,9 @@ class Quota(Protocol[Permit]):
 class MaxTokens:
     """What is reserved and sent as ``max_tokens`` on a message's first try: what the message asks for."""
 
-    def reserved(self, message: Message) -> int:
-        """Return what the quota is asked for."""
-        return message.max_tokens
-
-    def sent(self, message: Message) -> int:
-        """Return what the endpoint is told."""
-        return message.max_tokens
+    def choose(self, message: Message) -> tuple[int, int]:
+        """Return what the quota is asked for, and what the endpoint is told."""
+        return message.max_tokens, message.max_tokens
 
     def learn(self, message: Message) -> None:
         """Take note of a whole answer."""
@@ -67,15 +63,12 @@ class LearnedMaxTokens(MaxTokens):
         self._sent = sent
         self._lengths: deque[int] = deque(maxlen=self.MEMORY)
 
-    def reserved(self, message: Message) -> int:
-        """Return the quantile, once there is enough to take it from."""
+    def choose(self, message: Message) -> tuple[int, int]:
+        """Reserve the quantile, once there is enough to take it from, and send it if it is to be sent."""
         if len(self._lengths) < self.ENOUGH:
-            return message.max_tokens
-        return int(min(message.max_tokens, quantile(sorted(self._lengths), self._share)))
-
-    def sent(self, message: Message) -> int:
-        """Return the same, or what the message asks for."""
-        return self.reserved(message) if self._sent else message.max_tokens
+            return message.max_tokens, message.max_tokens
+        learned = int(min(message.max_tokens, quantile(sorted(self._lengths), self._share)))
+        return learned, learned if self._sent else message.max_tokens
 
     def learn(self, message: Message) -> None:
         """Remember how long an answer was."""
@@ -92,8 +85,8 @@ class UnderQuota(Generic[Permit]):
 
     def __call__(self, message: Message) -> Process:
         """Have a message answered; an answer cut off by a learned ``max_tokens`` is asked for again, in full."""
-        sent = self._max_tokens.sent(message)
-        yield from self._answered(message, self._max_tokens.reserved(message), sent)
+        reserved, sent = self._max_tokens.choose(message)
+        yield from self._answered(message, reserved, sent)
         if message.truncated(sent):
             yield from self._answered(message, message.max_tokens, message.max_tokens)
         self._max_tokens.learn(message)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MINUTE = 60.0
 
@@ -51,8 +51,7 @@ class Charge:
         self.tokens = tokens
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer to one arrival.
 
     Attributes:
@@ -64,8 +63,8 @@ class Verdict:
     """
 
     charge: Charge | None
-    retry_after: float = 0.0
-    cause: Literal["tokens", "requests"] | None = None
+    retry_after: float
+    cause: Literal["tokens", "requests"] | None
     remaining_tokens: int
     remaining_requests: int
 
@@ -80,9 +79,9 @@ class Judge:
 
     def __init__(self, rules: Rules, phase: float) -> None:
         self._rules = rules
-        self._phase = phase
         self._most = max(1, int(rules.rpm * rules.sub_window / MINUTE))
-        self._sub_window = self._minute = -1
+        self._phase = phase
+        self._sub_window_ends = self._minute_ends = 0.0
         self._arrivals = self._minute_arrivals = self._used = 0
         self._log: deque[Charge] = deque()
 
@@ -92,64 +91,52 @@ class Judge:
         self._arrivals += 1
         self._minute_arrivals += 1
         if self._arrivals > self._most:
-            return self._reject("requests", self._next(self._rules.sub_window, now))
+            return self._reject("requests", self._sub_window_ends - now)
         if self._used + tokens > self._rules.tpm:
-            return self._reject("tokens", self._tokens_return(now))
+            return self._reject("tokens", self._tokens_return() - now)
         charge = Charge(now, tokens)
         self._used += tokens
         self._log.append(charge)
-        return self._verdict(charge)
+        return Verdict(charge, 0.0, None, self._tokens_left(), self._requests_left())
 
     def complete(self, charge: Charge, used: int, now: float) -> None:
         """Note that an answer is complete, and what it and its prompt really were."""
         self._age(now)
-        if self._rules.refund and self._counts(charge, now):
+        if self._rules.refund and charge.at >= self._since(now):
             self._used += used - charge.tokens
             charge.tokens = used
 
-    def _counts(self, charge: Charge, now: float) -> bool:
-        """Tell whether a charge is still in the minute."""
-        if self._rules.window == "sliding":
-            return charge.at + MINUTE > now
-        return self._index(MINUTE, charge.at) == self._index(MINUTE, now)
-
     def _age(self, now: float) -> None:
-        """Begin a new sub-window and a new minute where it is time."""
-        sub_window, minute = self._index(self._rules.sub_window, now), self._index(MINUTE, now)
-        if sub_window != self._sub_window:
-            self._sub_window, self._arrivals = sub_window, 0
-        if minute != self._minute:
-            self._minute, self._minute_arrivals = minute, 0
-        log = self._log
-        while log and not self._counts(log[0], now):
+        """Begin a new sub-window and a new minute where it is time, and forget the tokens that no longer count."""
+        if now >= self._sub_window_ends:
+            self._sub_window_ends, self._arrivals = self._end(self._rules.sub_window, now), 0
+        if now >= self._minute_ends:
+            self._minute_ends, self._minute_arrivals = self._end(MINUTE, now), 0
+        log, since = self._log, self._since(now)
+        while log and log[0].at < since:
             self._used -= log.popleft().tokens
 
-    def _index(self, length: float, at: float) -> int:
-        """Return which window of a length a time is in."""
-        return math.floor((at + self._phase) / length)
+    def _since(self, now: float) -> float:
+        """Return when the minute began in which tokens count now."""
+        return now - MINUTE if self._rules.window == "sliding" else self._minute_ends - MINUTE
 
-    def _next(self, length: float, now: float) -> float:
-        """Return the seconds to the next window of a length."""
-        return (self._index(length, now) + 1) * length - self._phase - now
+    def _end(self, length: float, now: float) -> float:
+        """Return when the window of a length ends that a time is in."""
+        return (math.floor((now + self._phase) / length) + 1) * length - self._phase
 
-    def _tokens_return(self, now: float) -> float:
-        """Return the seconds until tokens become free."""
-        if self._rules.window == "sliding" and self._log:
-            return self._log[0].at + MINUTE - now
-        return self._next(MINUTE, now)
+    def _tokens_return(self) -> float:
+        """Return when tokens become free."""
+        return self._log[0].at + MINUTE if self._rules.window == "sliding" and self._log else self._minute_ends
+
+    def _tokens_left(self) -> int:
+        """Return the tokens that are left in the minute."""
+        return max(0, self._rules.tpm - self._used)
+
+    def _requests_left(self) -> int:
+        """Return the requests that are left in the minute."""
+        return max(0, self._rules.rpm - self._minute_arrivals)
 
     def _reject(self, cause: Literal["tokens", "requests"], seconds: float) -> Verdict:
         """Reject an arrival."""
-        return self._verdict(None, cause=cause, retry_after=float(max(1, math.ceil(seconds))))
-
-    def _verdict(
-        self, charge: Charge | None, *, cause: Literal["tokens", "requests"] | None = None, retry_after: float = 0.0
-    ) -> Verdict:
-        """Put an answer together, with what is left."""
-        return Verdict(
-            charge=charge,
-            cause=cause,
-            retry_after=retry_after,
-            remaining_tokens=max(0, self._rules.tpm - self._used),
-            remaining_requests=max(0, self._rules.rpm - self._minute_arrivals),
-        )
+        wait = float(max(1, math.ceil(seconds)))
+        return Verdict(None, wait, cause, self._tokens_left(), self._requests_left())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from simulation_delivery import LearnedMaxTokens, MaxTokens, SdkRetries, UnderQuota
 from simulation_judge import MINUTE
@@ -99,23 +99,30 @@ def sliding_log(rules: Rules, headroom: float = 0.0) -> SlidingLog:
     return SlidingLog(int(rules.tpm * (1 - headroom)), MINUTE + MARGIN, pace_of(rules))
 
 
-POLICIES: dict[str, Policy] = {
-    "i-a": partial(naive, obey=False),
-    "i-b": partial(naive, obey=True),
-    "ii": partial(anchored, refund=True),
-    "ii-j": partial(anchored, refund=False),
-    "iii-0": unpaced,
-    "iii-a": partial(paced, refund=True),
-    "iii-b": partial(paced, refund=False),
-    "iii-c": partial(paced, refund=False, told=True),
-    "iii-t": partial(bucket, share=1.0),
-    "iii-u": partial(bucket, share=1 / 6),
-    "iv": line,
-    "iv-b": partial(line, backfill=True),
-    "iv-f": partial(line, backfill=True, fair=True),
-    "iv-a": partial(line, refund=True),
-    "v-a": partial(line, share=0.95, sent=False),
-    "v-b": partial(line, backfill=True, share=0.95),
-    "v-c": partial(line, backfill=True, share=0.99),
-    "v-d": partial(line, backfill=True, fair=True, share=0.90),
+class Peer(NamedTuple):
+    """A policy, and what it is in a few words."""
+
+    words: str
+    policy: Policy
+
+
+PEERS = {
+    "i-a": Peer("no account, the SDK backs off by itself", partial(naive, obey=False)),
+    "i-b": Peer("no account, the SDK obeys retry-after", partial(naive, obey=True)),
+    "ii": Peer("window from its first hit, refunding", partial(anchored, refund=True)),
+    "ii-j": Peer("window from its first hit", partial(anchored, refund=False)),
+    "iii-0": Peer("unpaced log, refunding, polled", unpaced),
+    "iii-a": Peer("log, refunding, polled", partial(paced, refund=True)),
+    "iii-b": Peer("log, polled", partial(paced, refund=False)),
+    "iii-c": Peer("log, polled when it said", partial(paced, refund=False, told=True)),
+    "iii-t": Peer("bucket of a minute, polled", partial(bucket, share=1.0)),
+    "iii-u": Peer("bucket of ten seconds, polled", partial(bucket, share=1 / 6)),
+    "iv": Peer("log, first come first served", line),
+    "iv-b": Peer("log, line with backfill", partial(line, backfill=True)),
+    "iv-f": Peer("log, fair line with backfill", partial(line, backfill=True, fair=True)),
+    "iv-a": Peer("log, refunding, first come first served", partial(line, refund=True)),
+    "v-a": Peer("as iv, 95 % completions reserved, not sent", partial(line, share=0.95, sent=False)),
+    "v-b": Peer("as iv-b, max_tokens of 95 % sent", partial(line, backfill=True, share=0.95)),
+    "v-c": Peer("as iv-b, max_tokens of 99 % sent", partial(line, backfill=True, share=0.99)),
+    "v-d": Peer("as iv-f, max_tokens of 90 % sent", partial(line, backfill=True, fair=True, share=0.90)),
 }
