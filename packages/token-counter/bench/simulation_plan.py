@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from simulation_ours import LEARNED, as_deployed, by_default, by_use, ours
 from simulation_policies import PEERS, Peer, line
 from simulation_scenarios import SCENARIOS, hidden, simulate
-
-if TYPE_CHECKING:
-    from simulation_model import Scenario
 
 Facts = dict[str, float]
 Found = Mapping[tuple[str, str], list[Facts]]
@@ -48,43 +45,48 @@ PLAN: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One run."""
+    """One run.
+
+    Attributes:
+        scenario: The name of its scenario.
+        policy: The tag of its policy.
+        seed: What makes it this run.
+        longest: Seconds after which it ends, if its scenario has not ended before.
+    """
 
     scenario: str
     policy: str
     seed: int
-    shortened: float
+    longest: float
 
     def run(self) -> Facts:
         """Simulate."""
-        return simulate(self._scenario(), POLICIES[self.policy].policy, self.seed)
-
-    def _scenario(self) -> Scenario:
-        """Return the scenario, as long as it is to be."""
         full = hidden(self.seed) if self.scenario == HIDDEN else SCENARIOS[self.scenario]
-        return replace(full, seconds=full.seconds * self.shortened)
+        scenario = replace(full, seconds=min(full.seconds, self.longest))
+        return simulate(scenario, POLICIES[self.policy].policy, self.seed)
 
 
-def run_all(*, seeds: int, shortened: float, peers: bool) -> Found:
+def run_all(*, seeds: int, other_seeds: int, longest: float = math.inf) -> Found:
     """Run the plan on all cores.
 
     Args:
-        seeds: How many runs of each.
-        shortened: The share of its time that each scenario takes.
-        peers: Whether all peers are run, or just a few.
+        seeds: How often ours and few peers are run.
+        other_seeds: How often the other peers are.
+        longest: The most seconds that a scenario takes.
     """
-    jobs = list(_jobs(seeds, shortened, peers=peers))
+    jobs = list(_jobs(seeds, other_seeds, longest))
     found: dict[tuple[str, str], list[Facts]] = {(job.scenario, job.policy): [] for job in jobs}
-    with multiprocessing.Pool() as pool:
+    # Spawned, because a fork of a process that has threads is not safe, and a test runner has.
+    with multiprocessing.get_context("spawn").Pool() as pool:
         for job, facts in zip(jobs, pool.imap(Job.run, jobs), strict=True):
             found[job.scenario, job.policy].append(facts)
     return found
 
 
-def _jobs(seeds: int, shortened: float, *, peers: bool) -> Iterator[Job]:
+def _jobs(seeds: int, other_seeds: int, longest: float) -> Iterator[Job]:
     """List the runs."""
     for scenario, policies in PLAN.items():
         for policy in policies:
-            if peers or policy in FEW or policy not in PEERS:
-                for seed in range(1, seeds + 1):
-                    yield Job(scenario=scenario, policy=policy, seed=seed, shortened=shortened)
+            is_other = policy in PEERS and policy not in FEW
+            for seed in range(1, (other_seeds if is_other else seeds) + 1):
+                yield Job(scenario=scenario, policy=policy, seed=seed, longest=longest)
