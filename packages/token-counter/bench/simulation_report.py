@@ -11,7 +11,7 @@ from simulation_plan import POLICIES
 from simulation_windows import anchored_window, most_in_a_minute, our_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from simulation_claims import Line
     from simulation_plan import Facts, Found
@@ -60,9 +60,9 @@ def print_json(found: Found) -> None:
         print(json.dumps(line))
 
 
-def print_table(found: Found) -> None:
-    """Print for a person: a table for each scenario, means over the seeds, then the claims."""
-    for scenario in dict.fromkeys(scenario for scenario, _ in found):
+def print_table(found: Found, scenarios: Iterable[str]) -> None:
+    """Print for a person: a table for each of some scenarios, means over the seeds, then all claims."""
+    for scenario in scenarios:
         columns = _columns(scenario)
         print(f"{scenario}: {LOADS[scenario]}")
         print(" " * WORDS + "".join(f"{each.heading:>{_width(each)}}" for each in columns.values()))
