@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._buckets import PHASES, Buckets, Sums
 from ._fit import Fit, Line
+from ._views import PHASES, Phases, Sliding, Sums, View
 
 if TYPE_CHECKING:
     from ._grant import Grant
@@ -61,8 +61,9 @@ class Calibration:
         self.bias = bias
         self.unaccounted = unaccounted
         self._tpm = tpm
-        self._buckets = Buckets(window)
-        self._awaited: dict[str, list[Sums]] = {}
+        self._sliding = Sliding(window)
+        self._phases = Phases(window)
+        self._awaited: dict[str, list[View]] = {}
         self._credit = _BURST
         self._credited = 0.0
         self._per_second = _BURST / window
@@ -72,25 +73,30 @@ class Calibration:
     def granted(self, grant: Grant) -> None:
         """Count a grant, and remember now and then what each way of counting says at that moment."""
         order = grant.order
-        self._buckets.add(grant.at, order.tokens - order.max_tokens, order.max_tokens)
+        sums = Sums(order.tokens - order.max_tokens, order.max_tokens, 0)
+        self._sliding.add(grant.id, grant.at, sums)
+        self._phases.add(grant.at, sums)
         self._credit = min(self._credit + (grant.at - self._credited) * self._per_second, _BURST)
         self._credited = grant.at
         if self._credit >= 1:
             self._credit -= 1
-            self._awaited[grant.id] = self._buckets.views(grant.at)
+            self._awaited[grant.id] = [self._sliding.view(grant.at), *self._phases.views(grant.at)]
             if len(self._awaited) > _MOST_AWAITED:  # the first of them is the one least likely to be reported
                 del self._awaited[next(iter(self._awaited))]
 
     def withdrawn(self, grant: Grant) -> None:
         """Take back a grant that Azure does not count: it was not sent, or was refused."""
-        order = grant.order
-        self._buckets.add(grant.at, order.max_tokens - order.tokens, -order.max_tokens)
         self._awaited.pop(grant.id, None)
+        found = self._sliding.pop(grant.id)
+        if found is not None:
+            self._phases.add(*found, sign=-1)
 
     def completed(self, grant: Grant, usage: Usage) -> bool:
         """Learn from the report of a request that was answered; tell whether something was learned."""
-        unused = grant.order.max_tokens - usage.completion_tokens
-        self._buckets.leave_unused(grant.at, max(0, unused))
+        unused = max(0, grant.order.max_tokens - usage.completion_tokens)
+        at = self._sliding.leave_unused(grant.id, unused)
+        if at is not None:
+            self._phases.add(at, Sums(0, 0, unused))
         views = self._awaited.pop(grant.id, None)
         remaining = usage.ratelimit.remaining_tokens
         if views is None or not remaining:  # 0 says only that there is no more
@@ -106,15 +112,15 @@ class Calibration:
             return None
         return Evidence(observations=judged.weight, judged=judged.misfit, actual=actual.misfit)
 
-    def _observe(self, views: list[Sums], counted: float) -> None:
+    def _observe(self, views: list[View], counted: float) -> None:
         """Hold what was counted against what each way of counting would have counted, and believe the best."""
-        for view, judged, actual in zip(views, self._judged, self._actual, strict=True):
-            prompts = view.prompts / self._tpm
-            judged.add(prompts, counted - view.exact / self._tpm)
-            actual.add(prompts, counted - (view.exact - view.unused) / self._tpm)
+        for (sums, passed), judged, actual in zip(views, self._judged, self._actual, strict=True):
+            prompts = sums.prompts / self._tpm
+            judged.add(prompts, passed, counted - sums.exact / self._tpm)
+            actual.add(prompts, passed, counted - (sums.exact - sums.unused) / self._tpm)
         best = min(_best(self._judged), _best(self._actual), key=_misfit)
         if best.weight >= _ENOUGH and best.misfit <= _GOOD:
-            self.bias = min(max(best.slope, _LEAST_BIAS), _MOST_BIAS)
+            self.bias = min(max(best.bias, _LEAST_BIAS), _MOST_BIAS)
             self.unaccounted = round(best.others * self._tpm)
 
 
