@@ -28,7 +28,8 @@ def test_processes_sleep_side_by_side_in_the_order_in_which_they_began() -> None
 
 
 def test_nothing_happens_after_the_end() -> None:
-    timeline, seen = Timeline(), []
+    timeline = Timeline()
+    seen: list[str] = []
     timeline.at(5.0, seen.append, "in time")
     timeline.at(5.1, seen.append, "late")
 
@@ -38,7 +39,8 @@ def test_nothing_happens_after_the_end() -> None:
 
 
 def test_a_signal_hands_its_value_to_who_waits() -> None:
-    timeline, signal, seen = Timeline(), Signal(), []
+    timeline, signal = Timeline(), Signal()
+    seen: list[object] = []
 
     def waiter() -> Process:
         seen.append((yield signal))
