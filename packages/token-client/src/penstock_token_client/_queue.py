@@ -162,9 +162,11 @@ class WaitQueue:
 
     def _passing(self, head: Waiter, now: float) -> list[tuple[Waiter, float]]:
         """Return who may pass the head, of each app the first who may, the most entitled first, and when."""
-        if len(self._places) == 1:
+        opens = self._opens(head, now)
+        # Where the pace binds, the spacing of starts leaves nobody room before the head, and the line may be long.
+        if len(self._places) == 1 or max(now, self._next_start) + self._ledger.terms.gap > opens:
             return []
-        slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
+        slack = Slack.beside(head.order, opens, self._ledger, now)
         found = (self._first_passing(app, head, slack, now) for app in self._places.apps())
         return sorted((passing for passing in found if passing is not None), key=lambda passing: self._tag(passing[0]))
 
