@@ -31,6 +31,8 @@ POLICIES = {
 }
 
 FEW = ("i-b", "ii", "iii-a", "iii-b", "iv-b")
+BRIEF = ("S1", "S5")
+"""The scenarios in which a brief report sets ours beside a few peers."""
 PLAN: dict[str, tuple[str, ...]] = {
     "S1": ("ours", "learned", *PEERS),
     "S2": ("ours", "actual", *PEERS),
@@ -41,6 +43,15 @@ PLAN: dict[str, tuple[str, ...]] = {
     "S7b": ("ours", *FEW),
     HIDDEN: ("defaults", *FEW),
 }
+CLAIMED = {
+    "S1": ("ours", "learned"),
+    "S2": ("ours",),
+    "S4": ("ours",),
+    "S5": ("ours",),
+    "S7b": ("ours",),
+    HIDDEN: ("defaults",),
+}
+"""Whatever a claim rests on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,15 +77,15 @@ class Job:
         return simulate(scenario, POLICIES[self.policy].policy, self.seed)
 
 
-def run_all(*, seeds: int, other_seeds: int, longest: float = math.inf) -> Found:
+def run_all(*, seeds: int, other_seeds: int, longest: Mapping[str, float] | None = None) -> Found:
     """Run the plan on all cores.
 
     Args:
-        seeds: How often ours and few peers are run.
-        other_seeds: How often the other peers are.
-        longest: The most seconds that a scenario takes.
+        seeds: How often that is run which claims or a brief report rest on.
+        other_seeds: How often the rest is.
+        longest: The most seconds that a scenario takes, by its name, and for all others by ``""``.
     """
-    jobs = list(_jobs(seeds, other_seeds, longest))
+    jobs = list(_jobs(seeds, other_seeds, longest or {}))
     found: dict[tuple[str, str], list[Facts]] = {(job.scenario, job.policy): [] for job in jobs}
     # Spawned, because a fork of a process that has threads is not safe, and a test runner has.
     with multiprocessing.get_context("spawn").Pool() as pool:
@@ -83,10 +94,15 @@ def run_all(*, seeds: int, other_seeds: int, longest: float = math.inf) -> Found
     return found
 
 
-def _jobs(seeds: int, other_seeds: int, longest: float) -> Iterator[Job]:
+def _jobs(seeds: int, other_seeds: int, longest: Mapping[str, float]) -> Iterator[Job]:
     """List the runs."""
     for scenario, policies in PLAN.items():
+        limit = longest.get(scenario, longest.get("", math.inf))
         for policy in policies:
-            is_other = policy in PEERS and policy not in FEW
-            for seed in range(1, (other_seeds if is_other else seeds) + 1):
-                yield Job(scenario=scenario, policy=policy, seed=seed, longest=longest)
+            for seed in range(1, (seeds if _is_essential(scenario, policy) else other_seeds) + 1):
+                yield Job(scenario=scenario, policy=policy, seed=seed, longest=limit)
+
+
+def _is_essential(scenario: str, policy: str) -> bool:
+    """Tell whether a claim or a brief report rests on it."""
+    return policy in CLAIMED.get(scenario, ()) or (scenario in BRIEF and policy in FEW)
