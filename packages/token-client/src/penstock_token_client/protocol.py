@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_POOL",
     "MAX_WAIT",
+    "TICKET_HEADER",
     "VERSION",
     "EndAnswer",
     "LockAnswer",
@@ -46,6 +47,9 @@ __all__ = [
 VERSION = 1
 MAX_WAIT = 60.0
 """The longest poll, in seconds."""
+TICKET_HEADER = "Penstock-Ticket"
+"""The header that names the place of a caller who waits. It comes before the body, so that a connection which breaks
+meanwhile loses no place, not even if the counter ended with it."""
 
 _STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
 

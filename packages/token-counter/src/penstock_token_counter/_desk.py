@@ -13,10 +13,14 @@ from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError,
 from ._journal import RETRY_AFTER, JournalPausedError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from penstock_token_client.accounting import Grant, Limits, Poll, Sharing
     from penstock_token_client.protocol import LockRequest, ReleaseRequest, ReportRequest
 
     from ._journal import Journal
+
+    TellPlace = Callable[[str], Awaitable[None]]
 
 _RETRY_AFTER = 1.0
 """Seconds until a counter that stops is likely to be back, or a full line to have a place."""
@@ -59,10 +63,14 @@ class Desk:
         """Whether locks are answered: what was granted before is known, and the counter does not stop."""
         return not self.gate.closed and (self._journal is None or self._journal.ready)
 
-    async def lock(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+    async def lock(self, message: LockRequest, tell_place: TellPlace | None = None) -> tuple[LockAnswer, Grant | None]:
         """Grant quota, now or within the seconds that the caller waits, and durably before the caller learns of it.
 
         Cancelled, it keeps the caller's place for a moment, because callers behind a proxy come back.
+
+        Args:
+            message: What is asked.
+            tell_place: Is told the caller's ticket as soon as it waits.
 
         Returns:
             The answer, and the grant that is `undeliverable` if the answer does not reach the caller.
@@ -73,7 +81,7 @@ class Desk:
         await self._replayed()
         if self._journal is not None and self._journal.paused:
             return self._paused(), None
-        answer, grant = await self._decide(message)
+        answer, grant = await self._decide(message, tell_place)
         if grant is None:
             return answer, None
         try:
@@ -86,7 +94,7 @@ class Desk:
             raise
         return answer, grant
 
-    async def _decide(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+    async def _decide(self, message: LockRequest, tell_place: TellPlace | None) -> tuple[LockAnswer, Grant | None]:
         """Grant quota in memory."""
         tokens = self._limits.charge(message.token_count, message.max_tokens)
         order = Order(app=message.app_id, tokens=tokens, requests=message.requests, key=message.idempotency_key)
@@ -100,7 +108,7 @@ class Desk:
         if grant is not None:
             return self._granted(grant), grant
         if message.wait_seconds > 0 and not self.gate.closed:
-            return await self._wait(order, message)
+            return await self._wait(order, message, tell_place)
         return self._not_yet(order, None), None
 
     def undeliverable(self, grant: Grant) -> None:
@@ -150,15 +158,19 @@ class Desk:
         if self._journal is not None:
             await self._journal.commit()
 
-    async def _wait(self, order: Order, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+    async def _wait(
+        self, order: Order, message: LockRequest, tell_place: TellPlace | None
+    ) -> tuple[LockAnswer, Grant | None]:
         """Stand in line for one poll."""
         try:
             poll = self.gate.join(order, message.ticket)
         except QueueFullError:
             return self._full(), None
         try:
+            if tell_place is not None and not poll.future.done():
+                await tell_place(poll.waiter.ticket)
             grant = await self.gate.wait(poll, message.wait_seconds)
-        except asyncio.CancelledError:
+        except (ConnectionError, asyncio.CancelledError):
             self.gate.step_out(poll)
             raise
         if grant is not None:

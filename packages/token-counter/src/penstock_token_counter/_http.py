@@ -7,10 +7,11 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from penstock_token_client.protocol import (
     DEFAULT_POOL,
+    TICKET_HEADER,
     VERSION,
     LockRequest,
     ProtocolError,
@@ -60,8 +61,18 @@ def _lock(desk: Desk) -> Handler:
     """Serve ``POST /lock``."""
 
     async def lock(request: web.Request) -> web.StreamResponse:
-        answer, grant = await desk.lock(LockRequest.parse(await _body(request)))
-        response = _json(answer.to_json())
+        message = LockRequest.parse(await _body(request))
+        response = _json({})
+
+        async def tell_place(ticket: str) -> None:
+            """Send the headers alone, in chunks, which HTTP/1.0 does not know."""
+            if request.version >= HttpVersion11:
+                response.headers[TICKET_HEADER] = ticket
+                response.enable_chunked_encoding()
+                await response.prepare(request)
+
+        answer, grant = await desk.lock(message, tell_place)
+        response.body = json.dumps(answer.to_json()).encode()
         if grant is not None:
             try:
                 await response.prepare(request)
