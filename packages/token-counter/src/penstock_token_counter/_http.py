@@ -26,6 +26,8 @@ from ._journal import JournalPausedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from penstock_token_client.protocol import LockAnswer
+
     from ._desk import Desk
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -62,27 +64,34 @@ def _lock(desk: Desk) -> Handler:
 
     async def lock(request: web.Request) -> web.StreamResponse:
         message = LockRequest.parse(await _body(request))
-        response = _json({})
+        early = web.StreamResponse(headers={"Content-Type": "application/json"})
 
         async def tell_place(ticket: str) -> None:
-            """Send the headers alone, in chunks, which HTTP/1.0 does not know."""
+            """Send the headers alone; HTTP/1.0 knows no body whose length comes later."""
             if request.version >= HttpVersion11:
-                response.headers[TICKET_HEADER] = ticket
-                response.enable_chunked_encoding()
-                await response.prepare(request)
+                early.headers[TICKET_HEADER] = ticket
+                await early.prepare(request)
 
         answer, grant = await desk.lock(message, tell_place)
-        response.body = json.dumps(answer.to_json()).encode()
-        if grant is not None:
-            try:
-                await response.prepare(request)
-                await response.write_eof()
-            except (ConnectionError, asyncio.CancelledError):
+        try:
+            return await _send(request, early, answer)
+        except (ConnectionError, asyncio.CancelledError):
+            if grant is not None:
                 desk.undeliverable(grant)
-                raise
-        return response
+            raise
 
     return lock
+
+
+async def _send(request: web.Request, early: web.StreamResponse, answer: LockAnswer) -> web.StreamResponse:
+    """Write an answer to its end: its body only, if the headers went early."""
+    if early.prepared:
+        await early.write_eof(_encoded(answer.to_json()))
+        return early
+    response = _json(answer.to_json())
+    await response.prepare(request)
+    await response.write_eof()
+    return response
 
 
 def _report(desk: Desk) -> Handler:
@@ -171,7 +180,12 @@ async def _body(request: web.Request) -> object:
 
 def _json(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> web.Response:
     """Return a response with a JSON body."""
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
+    return web.Response(body=_encoded(body), status=status, content_type="application/json")
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """Return JSON as bytes."""
+    return json.dumps(body).encode()
 
 
 def _refusal(status: int, message: str, **facts: str) -> web.Response:
