@@ -3,11 +3,12 @@
 from ._errors import QuotaError, TokenCounterUnavailable, TokenLimitExceeded
 from ._limits import Limits
 from ._local_quota import LocalQuota
-from ._quota import CallStatus, Lock, Quota, Reservation
+from ._quota import Lock, Quota, Reservation
 from ._retry import with_token_limit_retry, with_token_limit_retry_decorator
 from ._sharing import Sharing
 from ._token_client import TokenClient
 from ._unlimited import Unlimited
+from ._usage import CallStatus
 
 __all__ = [
     "CallStatus",

@@ -27,17 +27,17 @@ class Slack:
     def beside(cls, head: Order, opens: float, ledger: Ledger, now: float) -> Self:
         """Look ahead to the head's start, as if nothing else were granted until then."""
         tokens, requests, starts = ledger.room(opens, now)
-        return cls(opens, tokens - head.tokens, requests - head.requests, starts - head.requests)
+        return cls(opens, tokens - ledger.cost(head), requests - head.requests, starts - head.requests)
 
     def passes_at(self, order: Order, ledger: Ledger, not_before: float, now: float) -> float | None:
         """Return the first time at which an order may start before the head, or None if it has to wait.
 
         Later it will not do either: what it takes of the spacing and the sub-window then reaches beyond the head.
         """
-        if order.tokens > self.tokens or order.requests > self.requests or ledger.holds(order, now):
+        if ledger.cost(order) > self.tokens or order.requests > self.requests or ledger.holds(order, now):
             return None
         start = max(now, not_before, ledger.earliest(order, now))
-        if start + ledger.limits.gap() * order.requests > self.opens:
+        if start + ledger.terms.gap * order.requests > self.opens:
             return None
-        paced_until = start + ledger.limits.pace()[1]
+        paced_until = start + ledger.terms.pace
         return start if paced_until <= self.opens or order.requests <= self.starts else None

@@ -11,7 +11,8 @@ from ._errors import TokenCounterUnavailable, TokenLimitExceeded
 from ._fake_script import Asked, Away, No, Reported, Yes
 from ._ids import DEFAULT_POOL, pool_path, wire_id
 from ._quota import Lock
-from ._reservation import Held, Usage, holding
+from ._reservation import Held, holding
+from ._usage import Usage
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

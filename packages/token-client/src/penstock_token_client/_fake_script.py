@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._quota import CallStatus
+    from ._usage import CallStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

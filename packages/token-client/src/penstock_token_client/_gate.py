@@ -8,23 +8,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ._grant import State
-from ._ledger import Grant, Ledger, Order
-from ._queue import Waiter, WaitQueue
+from ._pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._grant import Charge
+    from ._grant import Charge, Grant, Order
     from ._limits import Limits
+    from ._queue import Waiter
     from ._sharing import Sharing
-
-
-class NeverFitsError(ValueError):
-    """Raised when an order is larger than the whole pool."""
-
-
-class KeyReusedError(ValueError):
-    """Raised when a key that names one order comes with another."""
+    from ._usage import Usage
 
 
 class Poll:
@@ -38,7 +31,7 @@ class Poll:
 
 
 class Gate:
-    """Owns a pool's ledger and queue, and wakes those who wait.
+    """Owns a pool, and wakes those who wait.
 
     Args:
         limits: The pool's limits.
@@ -58,11 +51,15 @@ class Gate:
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.clock = clock
-        self.instance = secrets.token_hex(4)
         now = clock()
-        self.ledger = Ledger(limits, instance=self.instance, now=now, assume_full=assume_full, on_change=on_change)
-        self.queue = WaitQueue(
-            self.ledger, instance=self.instance, sharing=sharing, opened=now, epoch=time.time() - now
+        self.pool = Pool(
+            limits,
+            instance=secrets.token_hex(4),
+            now=now,
+            epoch=time.time() - now,
+            assume_full=assume_full,
+            sharing=sharing,
+            on_change=on_change,
         )
         self.closed = False
         self._polls: dict[Waiter, Poll] = {}
@@ -75,13 +72,9 @@ class Gate:
             NeverFitsError: It is larger than the whole pool.
             KeyReusedError: Its key names another order.
         """
-        now = self.clock()
-        if not self.ledger.can_ever_fit(order):
-            raise NeverFitsError
-        held = None if order.key is None else self.ledger.find(order.app, order.key, now)
-        if held is not None and held.order != order:
-            raise KeyReusedError
-        return None if self.closed else self.queue.grant_now(order, now)
+        if self.closed:
+            return None
+        return self.pool.grant_now(order, self.clock())
 
     def join(self, order: Order, ticket: str | None = None, *, deadline: float | None = None) -> Poll:
         """Take a place in the line, or the one that the ticket or the order's key kept.
@@ -93,7 +86,7 @@ class Gate:
             QueueFullError: Too many callers of the app wait already.
         """
         now = self.clock()
-        waiter = self.queue.join(order, now, ticket, deadline=None if deadline is None else now + deadline)
+        waiter = self.pool.queue.join(order, now, ticket, deadline=None if deadline is None else now + deadline)
         self._answer(waiter, None)
         poll = self._polls[waiter] = Poll(waiter)
         if self.closed:
@@ -112,13 +105,13 @@ class Gate:
     def step_out(self, poll: Poll) -> None:
         """End a poll and keep the place for the next one; a grant that nobody took goes back."""
         if self._end(poll, keep=True):
-            self.queue.step_out(poll.waiter, self.clock())
+            self.pool.queue.step_out(poll.waiter, self.clock())
             self.pump()
 
     def leave(self, poll: Poll) -> None:
         """End a poll and give up the place; a grant that nobody took goes back."""
         if self._end(poll, keep=False):
-            self.queue.leave(poll.waiter)
+            self.pool.queue.leave(poll.waiter)
             self.pump()
 
     def give_back(self, grant: Grant, poll: Poll | None = None) -> None:
@@ -129,51 +122,34 @@ class Gate:
         if grant.renewed or grant.state is not State.OPEN:
             return
         if poll is not None:
-            self.queue.put_back(poll.waiter, self.clock())
+            self.pool.queue.put_back(poll.waiter, self.clock())
         self.release(grant.id)
 
     def release(self, grant_id: str) -> bool:
         """Release a grant whose request was never sent; tell whether it is known."""
-        known = self.ledger.release(grant_id, self.clock())
+        known = self.pool.release(grant_id, self.clock())
         self.pump()
         return known
 
-    def settle(self, grant_id: str, used: int, *, final: bool = True) -> bool:
-        """Note what a request really used; tell whether its grant is known."""
-        known = self.ledger.settle(grant_id, used, self.clock(), final=final)
+    def settle(self, grant_id: str, usage: Usage) -> bool:
+        """Take the report of a request; tell whether its grant is known."""
+        known = self.pool.settle(grant_id, usage, self.clock())
         self.pump()
         return known
 
     def withdraw(self, app: str, key: str) -> bool:
         """Undo what an app asked under a key and never learned of: its place in the line, or its grant."""
-        waiter = self.queue.find(app, key)
+        waiter = self.pool.queue.find(app, key)
         if waiter is not None:
             self._answer(waiter, None)
-            self.queue.leave(waiter)
+            self.pool.queue.leave(waiter)
             self.pump()
-        grant = self.ledger.find(app, key, self.clock())
+        grant = self.pool.ledger.find(app, key, self.clock())
         return self.release(grant.id) if grant is not None else waiter is not None
 
     def status(self) -> dict[str, Any]:
         """Return how the pool stands, in the words of the wire."""
-        now = self.clock()
-        ledger, limits = self.ledger, self.ledger.limits
-        expiry = ledger.next_expiry(now)
-        return {
-            "available_tokens": max(0, limits.tpm - ledger.tokens),
-            "used_tokens": ledger.tokens - ledger.open_tokens,
-            "locked_tokens": ledger.open_tokens,
-            "available_requests": max(0, limits.rpm - ledger.requests),
-            "reset_time_seconds": 0.0 if expiry is None else round(expiry - now, 3),
-            "tpm": limits.tpm,
-            "rpm": limits.rpm,
-            "settle": limits.settle,
-            "waiting": len(self.queue),
-            "queue": self.queue.depths(),
-            "granted": ledger.granted,
-            "unreported": ledger.unreported,
-            "instance": self.instance,
-        }
+        return self.pool.status(self.clock())
 
     def close(self) -> None:
         """Grant nothing more, and end every poll."""
@@ -188,9 +164,9 @@ class Gate:
         if self.closed:
             return
         now = self.clock()
-        for waiter, grant in self.queue.grants(now):
+        for waiter, grant in self.pool.grants(now):
             self._answer(waiter, grant)
-        self._set_timer(self.queue.wake_at(now), now)
+        self._set_timer(self.pool.queue.wake_at(now), now)
 
     def _set_timer(self, at: float | None, now: float) -> None:
         """Wake up at a time of the gate's clock, or not at all."""

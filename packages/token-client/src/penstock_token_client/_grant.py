@@ -8,10 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What one caller asks of a pool: the charge in tokens, the requests it will send, and the key that names it."""
+    """What one caller asks of a pool, by the caller's own estimate.
+
+    Attributes:
+        app: Who asks.
+        tokens: The whole estimate, prompt and completion.
+        max_tokens: The part of it that is known exactly.
+        requests: How many requests will be sent.
+        key: Names the order, so that a repetition is known as one.
+    """
 
     app: str
     tokens: int
+    max_tokens: int = 0
     requests: int = 1
     key: str | None = None
 
@@ -33,39 +42,43 @@ class Charge:
         id: The grant's id.
         order: What was asked for.
         at: When it was granted, or last moved to, in seconds of the ledger's clock.
-        tokens: What it is charged now.
-        requests: The requests it is charged now.
         state: How it stands.
+        used: Tokens that it was reported to have used; None as long as nobody said.
+        exact: Whether ``used`` is what it is charged, and not only the least.
     """
 
     id: str
     order: Order
     at: float
-    tokens: int
-    requests: int
-    state: State
+    state: State = State.OPEN
+    used: int | None = None
+    exact: bool = False
 
 
 class Grant:
-    """One charge in the log."""
+    """One charge in the log.
 
-    __slots__ = ("at", "expires", "id", "order", "paced_until", "renewed", "requests", "state", "tokens")
+    Attributes:
+        tokens: What it is charged now.
+        requests: The requests it is charged now.
+        recent: Whether it still counts in the sub-window.
+        renewed: Whether an earlier answer may have brought it to its caller already.
+    """
 
-    def __init__(
-        self, grant_id: str, order: Order, *, at: float, expires: float, paced_until: float, renewed: bool
-    ) -> None:
+    __slots__ = ("at", "exact", "id", "order", "recent", "renewed", "requests", "state", "tokens", "used")
+
+    def __init__(self, grant_id: str, order: Order, *, at: float, tokens: int, renewed: bool) -> None:
         self.id = grant_id
         self.order = order
-        self.tokens = order.tokens
-        self.requests = order.requests
         self.at = at
-        self.expires = expires
-        self.paced_until = paced_until
+        self.tokens = tokens
+        self.requests = order.requests
+        self.recent = True
         self.renewed = renewed
         self.state = State.OPEN
+        self.used: int | None = None
+        self.exact = False
 
     def charge(self) -> Charge:
         """Return how it stands, as something that no longer changes."""
-        return Charge(
-            id=self.id, order=self.order, at=self.at, tokens=self.tokens, requests=self.requests, state=self.state
-        )
+        return Charge(id=self.id, order=self.order, at=self.at, state=self.state, used=self.used, exact=self.exact)

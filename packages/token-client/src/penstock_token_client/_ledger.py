@@ -3,7 +3,7 @@
 Azure counts in fixed minutes whose phase nobody knows, so only a log that holds for *every* interval of a minute is
 safe. A charge is what Azure judges at arrival and stays for the whole window; what became of the request afterwards
 does not lower it unless the pool says so. Everything here is synchronous and is told the time, in seconds of a
-monotonic clock; each operation is amortised O(1).
+monotonic clock; each operation is amortised O(1), but for a change of terms.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ._grant import Charge, Grant, Order, State
+from ._index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ._limits import Limits
+    from ._terms import Terms
 
 __all__ = ["Grant", "Ledger", "Order", "State"]
 
@@ -34,11 +36,11 @@ class Ledger:
         on_change: Is told of each change of a grant, in order; what merely ages out is no change.
 
     Attributes:
+        terms: What an order has to fit into at the moment; set by `adjust`.
         tokens: Tokens charged in the window.
         requests: Requests charged in the window.
         open_tokens: The part of ``tokens`` whose use is not reported yet.
         granted: Grants given since the start.
-        span: Seconds for which a charge stays, window and margin.
         unreported: Grants that aged out without a report or a release.
     """
 
@@ -52,24 +54,22 @@ class Ledger:
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.limits = limits
-        self.span = limits.window + limits.margin
+        self.terms = limits.terms()
         self.tokens = self.requests = self.open_tokens = self.granted = self.unreported = 0
-        self._burst, self._pace = limits.pace()
         self._instance = instance
         self._on_change = on_change
         self._log: deque[Grant] = deque()
         self._recent: deque[Grant] = deque()
         self._recent_requests = 0
-        self._by_id: dict[str, Grant] = {}
-        self._by_key: dict[tuple[str, str], Grant] = {}
+        self._index = Index()
         if assume_full:
             self.fill(now)
 
     def fill(self, now: float) -> None:
         """Charge the whole window, because nobody knows what was granted before ``now``."""
-        everything = Order(app="", tokens=self.limits.tpm, requests=self.limits.rpm)
-        self._enter(f"{self._instance}-0", everything, now).state = State.SETTLED
-        self.open_tokens -= everything.tokens
+        tpm, rpm = self.limits.tpm, self.limits.rpm
+        grant = self._enter(f"{self._instance}-0", Order(app="", tokens=tpm, max_tokens=tpm, requests=rpm), now)
+        self._end(grant, State.SETTLED)
 
     def restore(self, charges: Iterable[Charge], now: float) -> None:
         """Take over what another ledger of this pool charged, before anything is granted here.
@@ -79,8 +79,11 @@ class Ledger:
             now: The time, not before any of them.
         """
         for charge in charges:
-            if charge.at + self.span > now:
-                self._amend(self._enter(charge.id, charge.order, charge.at, renewed=True), charge)
+            if charge.at + self.terms.span > now:
+                grant = self._enter(charge.id, charge.order, charge.at, renewed=True)
+                grant.used, grant.exact = charge.used, charge.exact
+                if charge.state is not State.OPEN:
+                    self._end(grant, charge.state)
         self._age(now)
 
     def charges(self, now: float) -> Iterator[Charge]:
@@ -88,34 +91,52 @@ class Ledger:
         self._age(now)
         return (grant.charge() for grant in self._log if grant.state is not State.MOVED)
 
+    def adjust(self, terms: Terms, now: float) -> None:
+        """Go by other terms from now on, also for what is in the window already."""
+        self._age(now)
+        repriced = terms.prompt_rate != self.terms.prompt_rate
+        self.terms = terms
+        if repriced:
+            for grant in self._log:
+                self._recharge(grant)
+
+    def cost(self, order: Order) -> int:
+        """Return what the order is charged; an order that fits an empty pool never costs more than that."""
+        return min(self.terms.cost(order.tokens, order.max_tokens), max(order.tokens, self.limits.tpm))
+
     def can_ever_fit(self, order: Order) -> bool:
-        """Tell whether an empty pool would grant the order."""
-        return order.tokens <= self.limits.tpm and order.requests <= min(self.limits.rpm, self._burst)
+        """Tell whether an empty pool would grant the order, whatever is in force at the moment."""
+        if order.requests > min(self.limits.rpm, self.terms.burst):
+            return False
+        return self.limits.charge(order.tokens, order.max_tokens) <= self.limits.tpm
 
     def earliest(self, order: Order, now: float) -> float:
-        """Return the exact time at which the order fits if nothing else is granted: ``now``, later, or never (inf)."""
+        """Return the exact time at which the order fits if nothing else is granted: ``now``, later, or never (inf).
+
+        An order that exceeds the terms in force, but not the limits, fits when it has the window to itself.
+        """
         self._age(now)
-        held = self._held(order)
-        if held is None:
-            return max(self._window_opens(order, now), self._pace_opens(order.requests, now))
-        if held.state is State.SETTLED or held.paced_until > now:
+        held = self._index.keyed(order.app, order.key)
+        if held is not None and (held.state is State.SETTLED or held.at + self.terms.pace > now):
             return now
-        return self._pace_opens(order.requests, now)
+        opens = max(self._pace_opens(order.requests, now), self.terms.paused_until)
+        return opens if held is not None else max(opens, self._window_opens(order, now))
 
     def room(self, at: float, now: float) -> tuple[int, int, int]:
         """Return what is free at a later time if nothing else is granted: tokens, requests, and requests to start."""
         self._age(now)
-        tokens, requests = self.limits.tpm - self.tokens, self.limits.rpm - self.requests
-        for grant in takewhile(lambda grant: grant.expires <= at, self._log):
+        terms = self.terms
+        tokens, requests = terms.tpm - self.tokens, terms.rpm - self.requests
+        for grant in takewhile(lambda grant: grant.at + terms.span <= at, self._log):
             tokens += grant.tokens
             requests += grant.requests
-        started = takewhile(lambda grant: grant.paced_until <= at, self._recent)
-        return tokens, requests, self._burst - self._recent_requests + sum(grant.requests for grant in started)
+        started = takewhile(lambda grant: grant.at + terms.pace <= at, self._recent)
+        return tokens, requests, terms.burst - self._recent_requests + sum(grant.requests for grant in started)
 
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""
         self._age(now)
-        held = self._held(order)
+        held = self._index.keyed(order.app, order.key)
         if held is not None:
             return held if held.state is State.SETTLED else self._renew(held, now)
         self.granted += 1
@@ -123,13 +144,17 @@ class Ledger:
 
     def holds(self, order: Order, now: float) -> bool:
         """Tell whether the order's key names a grant in the window."""
-        self._age(now)
-        return self._held(order) is not None
+        return self.find(order.app, order.key, now) is not None
 
-    def find(self, app: str, key: str, now: float) -> Grant | None:
+    def find(self, app: str, key: str | None, now: float) -> Grant | None:
         """Return the grant in the window that an app's key names."""
         self._age(now)
-        return self._by_key.get((app, key))
+        return self._index.keyed(app, key)
+
+    def named(self, grant_id: str, now: float) -> Grant | None:
+        """Return the grant in the window that an id names."""
+        self._age(now)
+        return self._index.named(grant_id)
 
     def settle(self, grant_id: str, used: int, now: float, *, final: bool = True) -> bool:
         """Note what a request really used, in tokens, and tell whether the grant is still in the window.
@@ -137,16 +162,12 @@ class Ledger:
         More than was charged is always added: it was used. Less lowers the charge only in a pool that settles by the
         actual use, and only if the use is ``final``, which that of a failed request is not. The first report counts.
         """
-        self._age(now)
-        grant = self._by_id.get(grant_id)
+        grant = self.named(grant_id, now)
         if grant is None:
             return False
         if grant.state is State.OPEN:
-            self.open_tokens -= grant.tokens
-            grant.state = State.SETTLED
-            if used > grant.tokens or (final and self.limits.settle == "actual"):
-                self.tokens += used - grant.tokens
-                grant.tokens = used
+            grant.used, grant.exact = used, final and self.limits.settle == "actual"
+            self._end(grant, State.SETTLED)
             self._tell(grant)
         return True
 
@@ -155,34 +176,25 @@ class Ledger:
 
         Its key is forgotten: a repetition must be charged anew. A grant that has ended stays as it ended.
         """
-        self._age(now)
-        grant = self._by_id.get(grant_id)
+        grant = self.named(grant_id, now)
         if grant is None:
             return False
         if grant.state is State.OPEN:
-            self.open_tokens -= grant.tokens
-            self._forget_key(grant)
-            self._void(grant, State.RELEASED, now)
+            self._end(grant, State.RELEASED)
             self._tell(grant)
         return True
 
     def next_expiry(self, now: float) -> float | None:
         """Return when the oldest charge leaves the window, or None if nothing is charged."""
         self._age(now)
-        return self._log[0].expires if self._log else None
-
-    def _held(self, order: Order) -> Grant | None:
-        """Return the grant that the order's key names."""
-        return None if order.key is None else self._by_key.get((order.app, order.key))
+        return self._log[0].at + self.terms.span if self._log else None
 
     def _enter(self, grant_id: str, order: Order, now: float, *, renewed: bool = False) -> Grant:
         """Append a charge at ``now``."""
-        grant = Grant(grant_id, order, at=now, expires=now + self.span, paced_until=now + self._pace, renewed=renewed)
+        grant = Grant(grant_id, order, at=now, tokens=self.cost(order), renewed=renewed)
         self._log.append(grant)
         self._recent.append(grant)
-        self._by_id[grant_id] = grant
-        if order.key is not None:
-            self._by_key[order.app, order.key] = grant
+        self._index.add(grant)
         self.tokens += grant.tokens
         self.open_tokens += grant.tokens
         self.requests += grant.requests
@@ -194,9 +206,35 @@ class Ledger:
 
         Moving forward is safe: the charge was in every window up to now and is in every window from now.
         """
-        self.open_tokens -= held.tokens
-        self._void(held, State.MOVED, now)
+        self._end(held, State.MOVED)
         return self._tell(self._enter(held.id, held.order, now, renewed=True))
+
+    def _end(self, grant: Grant, state: State) -> None:
+        """Let an open grant stand otherwise; one that was not sent charges nothing, and frees its key."""
+        self.open_tokens -= grant.tokens
+        grant.state = state
+        if state is not State.SETTLED:
+            self.requests -= grant.requests
+            self._recent_requests -= grant.requests if grant.recent else 0
+            grant.requests = 0
+        if state is State.RELEASED:
+            self._index.drop_key(grant)
+        self._recharge(grant)
+
+    def _recharge(self, grant: Grant) -> None:
+        """Charge a grant what it costs by now."""
+        before, grant.tokens = grant.tokens, self._due(grant)
+        self.tokens += grant.tokens - before
+        if grant.state is State.OPEN:
+            self.open_tokens += grant.tokens - before
+
+    def _due(self, grant: Grant) -> int:
+        """Return what a grant is to be charged."""
+        if grant.state in (State.RELEASED, State.MOVED):
+            return 0
+        if grant.used is None:
+            return self.cost(grant.order)
+        return grant.used if grant.exact else max(grant.used, self.cost(grant.order))
 
     def _tell(self, grant: Grant) -> Grant:
         """Tell of a grant that changed."""
@@ -204,34 +242,14 @@ class Ledger:
             self._on_change(grant.charge())
         return grant
 
-    def _amend(self, grant: Grant, charge: Charge) -> None:
-        """Bring a grant that was just entered to how it stood last."""
-        if charge.state is State.OPEN:
-            return
-        self.open_tokens -= grant.tokens
-        self.tokens += charge.tokens - grant.tokens
-        self.requests += charge.requests - grant.requests
-        self._recent_requests += charge.requests - grant.requests
-        grant.tokens, grant.requests, grant.state = charge.tokens, charge.requests, charge.state
-        if charge.state is State.RELEASED:
-            self._forget_key(grant)
-
-    def _void(self, grant: Grant, state: State, now: float) -> None:
-        """Empty a charge; the log drops it when its time comes."""
-        if grant.paced_until > now:
-            self._recent_requests -= grant.requests
-        self.tokens -= grant.tokens
-        self.requests -= grant.requests
-        grant.tokens = grant.requests = 0
-        grant.state = state
-
     def _age(self, now: float) -> None:
         """Drop what has left the window and the sub-window."""
-        recent = self._recent
-        while recent and recent[0].paced_until <= now:
-            self._recent_requests -= recent.popleft().requests
-        log = self._log
-        while log and log[0].expires <= now:
+        recent, log = self._recent, self._log
+        while recent and recent[0].at + self.terms.pace <= now:
+            grant = recent.popleft()
+            grant.recent = False
+            self._recent_requests -= grant.requests
+        while log and log[0].at + self.terms.span <= now:
             self._expire(log.popleft())
 
     def _expire(self, grant: Grant) -> None:
@@ -241,36 +259,29 @@ class Ledger:
         if grant.state is State.OPEN:
             self.open_tokens -= grant.tokens
             self.unreported += 1
-        if self._by_id.get(grant.id) is grant:
-            del self._by_id[grant.id]
-            self._forget_key(grant)
-
-    def _forget_key(self, grant: Grant) -> None:
-        """Make the grant's key unknown, unless it names a later grant by now."""
-        key = grant.order.key
-        if key is not None and self._by_key.get((grant.order.app, key)) is grant:
-            del self._by_key[grant.order.app, key]
+        self._index.drop(grant)
 
     def _window_opens(self, order: Order, now: float) -> float:
         """Return when the window has room for the order."""
-        tokens = self.limits.tpm - self.tokens - order.tokens
-        requests = self.limits.rpm - self.requests - order.requests
+        terms, cost = self.terms, self.cost(order)
+        tokens = max(terms.tpm, min(cost, self.limits.tpm)) - self.tokens - cost
+        requests = max(terms.rpm, order.requests) - self.requests - order.requests
         if tokens >= 0 and requests >= 0:
             return now
         for grant in self._log:
             tokens += grant.tokens
             requests += grant.requests
             if tokens >= 0 and requests >= 0:
-                return grant.expires
+                return grant.at + terms.span
         return math.inf
 
     def _pace_opens(self, requests: int, now: float) -> float:
         """Return when the sub-window has room for so many requests."""
-        room = self._burst - self._recent_requests - requests
+        room = self.terms.burst - self._recent_requests - requests
         if room >= 0:
             return now
         for grant in self._recent:
             room += grant.requests
             if room >= 0:
-                return grant.paced_until
+                return grant.at + self.terms.pace
         return math.inf

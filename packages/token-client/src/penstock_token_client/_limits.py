@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from ._terms import Terms
+
 Settling = Literal["judged", "actual"]
 """Whether a report may lower what is charged: Standard deployments never do, provisioned ones do."""
 
@@ -27,6 +29,8 @@ class Limits:
         window: Seconds over which ``tpm`` and ``rpm`` count; 60 at Azure, less in tests.
         margin: Seconds by which a charge outlives the window.
         sub_margin: Seconds by which a request outlives its sub-window.
+        learn_max_tokens: The part of the answers that a suggested ``max_tokens`` is to be enough for, above 0 and
+            below 1; 0.95 is a good choice. None suggests nothing.
     """
 
     tpm: int
@@ -37,6 +41,7 @@ class Limits:
     window: float = 60.0
     margin: float = 0.25
     sub_margin: float = 0.1
+    learn_max_tokens: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could ever be granted, or which promise nothing."""
@@ -50,24 +55,48 @@ class Limits:
         for name in ("headroom", "margin", "sub_margin"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, not {getattr(self, name)!r}")
+        if self.learn_max_tokens is not None and not 0 < self.learn_max_tokens < 1:
+            raise ValueError(f"learn_max_tokens must be between 0 and 1, or None, not {self.learn_max_tokens!r}")
         if self.settle not in ("judged", "actual"):
             raise ValueError(f"settle must be 'judged' or 'actual', not {self.settle!r}")
 
     def charge(self, token_count: int, max_tokens: int = 0) -> int:
         """Return what an estimate of ``token_count`` tokens costs, ``max_tokens`` of which are known exactly."""
-        return math.ceil((token_count - max_tokens) * (1 + self.headroom)) + max_tokens
+        return self.terms().cost(token_count, max_tokens)
 
-    def pace(self) -> tuple[int, float]:
-        """Return how many requests may start in how many seconds, margin included.
+    def terms(
+        self,
+        *,
+        tpm: int | None = None,
+        bias: float = 1.0,
+        margin: float = 0.0,
+        sub_margin: float = 0.0,
+        paused_until: float = -math.inf,
+    ) -> Terms:
+        """Return the terms in force, as far as nothing that was learned says otherwise.
+
+        Args:
+            tpm: A lower limit than the configured one.
+            bias: What Azure counts for a token of a prompt that was estimated.
+            margin: Seconds to add to the margin.
+            sub_margin: Seconds to add to the margin of the sub-window.
+            paused_until: The time before which nothing is granted.
+        """
+        burst, seconds = self._pace()
+        return Terms(
+            tpm=self.tpm if tpm is None else tpm,
+            rpm=self.rpm,
+            span=self.window + self.margin + margin,
+            burst=burst,
+            pace=seconds + self.sub_margin + sub_margin,
+            prompt_rate=(1 + self.headroom) * bias,
+            paused_until=paused_until,
+        )
+
+    def _pace(self) -> tuple[int, float]:
+        """Return how many requests may start in how many seconds.
 
         A sub-window that would hold less than one request is stretched until it holds one.
         """
         burst = int(self.rpm * self.sub_window / self.window)
-        if burst >= 1:
-            return burst, self.sub_window + self.sub_margin
-        return 1, self.window / self.rpm + self.sub_margin
-
-    def gap(self) -> float:
-        """Return the seconds between the starts of requests that are spread evenly over the pace."""
-        burst, seconds = self.pace()
-        return seconds / burst
+        return (burst, self.sub_window) if burst >= 1 else (1, self.window / self.rpm)

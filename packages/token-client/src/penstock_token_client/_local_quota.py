@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ._arguments import check_reserve, count_fault
 from ._errors import QuotaError, TokenLimitExceeded
-from ._gate import Gate, NeverFitsError
+from ._gate import Gate
 from ._ledger import Order
 from ._limits import Limits, Settling
+from ._pool import NeverFitsError
 from ._queue import QueueFullError
 from ._quota import Lock
-from ._reservation import Held, Usage, holding
+from ._reservation import Held, holding
 from ._sharing import Sharing
+from ._usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,8 @@ class LocalQuota:
         headroom: Share added to the prompt part of each estimate.
         settle: Whether a report may lower what is charged: ``"judged"`` never, ``"actual"`` does.
         window: Seconds over which ``tpm`` and ``rpm`` count; less than 60 only in tests.
+        learn_max_tokens: The part of the answers that `Reservation.suggested_max_tokens` is to be enough for; None
+            suggests nothing.
         max_depth: How many reservations may wait; one more is refused at once with `TokenLimitExceeded`.
         clock: Seconds that never go back.
 
@@ -57,10 +61,19 @@ class LocalQuota:
         headroom: float = 0.02,
         settle: Settling = "judged",
         window: float = 60.0,
+        learn_max_tokens: float | None = None,
         max_depth: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limits = Limits(tpm=tpm, rpm=rpm, sub_window=sub_window, headroom=headroom, settle=settle, window=window)
+        self._limits = Limits(
+            tpm=tpm,
+            rpm=rpm,
+            sub_window=sub_window,
+            headroom=headroom,
+            settle=settle,
+            window=window,
+            learn_max_tokens=learn_max_tokens,
+        )
         self._gate = Gate(self._limits, sharing=Sharing(max_depth=max_depth), clock=clock)
         self._left_unreported = 0
 
@@ -90,7 +103,7 @@ class LocalQuota:
         fault = count_fault("token_count", token_count)
         if fault:
             return Lock(allowed=False, error=fault, code="invalid")
-        order = self._order(token_count, 0, 1)
+        order = Order(app=_APP, tokens=token_count)
         try:
             grant = self._gate.try_now(order)
         except NeverFitsError:
@@ -99,13 +112,13 @@ class LocalQuota:
             return Lock(
                 allowed=False, error="the quota is used up", code="limited", retry_after=self._retry_after(order)
             )
-        return Lock(allowed=True, request_id=grant.id)
+        return Lock(allowed=True, request_id=grant.id, suggested_max_tokens=self._gate.pool.suggestion(_APP))
 
     async def report_usage(self, request_id: str, prompt_tokens: int, completion_tokens: int) -> bool:
         """Report what a locked request used."""
         if count_fault("", prompt_tokens) or count_fault("", completion_tokens):
             return False
-        return self._gate.settle(request_id, prompt_tokens + completion_tokens)
+        return self._gate.settle(request_id, Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
 
     async def release_tokens(self, request_id: str) -> bool:
         """Give back a lock whose request was never sent."""
@@ -121,8 +134,7 @@ class LocalQuota:
 
     async def settle(self, request_id: str, usage: Usage) -> bool | None:
         """Take a reservation's report."""
-        used = usage.prompt_tokens + usage.completion_tokens
-        return self._gate.settle(request_id, used, final=usage.status in ("ok", "truncated"))
+        return self._gate.settle(request_id, usage)
 
     async def give_back(self, request_id: str) -> bool | None:
         """Take back a reservation."""
@@ -135,7 +147,7 @@ class LocalQuota:
     async def _obtain(self, token_count: int, max_tokens: int, requests: int, deadline: float | None) -> Held:
         """Wait for a grant."""
         check_reserve(token_count, max_tokens, requests, deadline)
-        order = self._order(token_count, max_tokens, requests)
+        order = Order(app=_APP, tokens=token_count, max_tokens=max_tokens, requests=requests)
         asked = self._gate.clock()
         try:
             grant = self._gate.try_now(order) or await self._wait(order, deadline)
@@ -155,7 +167,7 @@ class LocalQuota:
                 waited=waited,
                 retry_after=self._retry_after(order),
             )
-        return Held(self, grant.id, waited=waited)
+        return Held(self, grant.id, waited=waited, suggested_max_tokens=self._gate.pool.suggestion(_APP))
 
     async def _wait(self, order: Order, deadline: float | None) -> Grant | None:
         """Stand in line; a grant that arrives at a cancelled caller goes back."""
@@ -169,19 +181,17 @@ class LocalQuota:
             self._gate.leave(poll)
         return grant
 
-    def _order(self, token_count: int, max_tokens: int, requests: int) -> Order:
-        """Say it in the ledger's words."""
-        return Order(app=_APP, tokens=self._limits.charge(token_count, max_tokens), requests=requests)
-
     def _retry_after(self, order: Order) -> float | None:
         """Return in how many seconds the order would fit if nobody else asked."""
         now = self._gate.clock()
-        seconds = self._gate.ledger.earliest(order, now) - now
+        seconds = self._gate.pool.ledger.earliest(order, now) - now
         return seconds if seconds < math.inf else None
 
     def _too_large(self, order: Order) -> str:
         """Say why an order can never fit."""
+        limits = self._limits
+        tokens = limits.charge(order.tokens, order.max_tokens)
         return (
-            f"{order.tokens} tokens and {order.requests} requests can never fit into "
-            f"{self._limits.tpm} tokens and {self._limits.rpm} requests per minute"
+            f"{tokens} tokens and {order.requests} requests can never fit into "
+            f"{limits.tpm} tokens and {limits.rpm} requests per minute"
         )

@@ -66,9 +66,9 @@ class Places:
         self._by_ticket: dict[str, Waiter] = {}
         self._by_key: dict[tuple[str, str], Waiter] = {}
 
-    def __bool__(self) -> bool:
-        """Tell whether there is any place, be its caller there or not."""
-        return bool(self._flows)
+    def __len__(self) -> int:
+        """Return how many places there are, be their callers there or not."""
+        return len(self._by_ticket)
 
     def apps(self) -> list[str]:
         """Return the apps that have places."""
@@ -78,6 +78,17 @@ class Places:
         """Return how many callers of each app are there and wait."""
         depths = {app: sum(waiter.absent_since is None for waiter in flow) for app, flow in self._flows.items()}
         return {app: depth for app, depth in depths.items() if depth}
+
+    def waits(self, now: float) -> dict[str, tuple[int, float]]:
+        """Return, for each app with callers that are there, how many there are and how long the first has waited."""
+        there = {app: [waiter for waiter in flow if waiter.absent_since is None] for app, flow in self._flows.items()}
+        return {app: (len(waiters), now - waiters[0].since) for app, waiters in there.items() if waiters}
+
+    def there(self, app: str, most: int, now: float) -> Iterator[Waiter]:
+        """Go through an app's callers who are there, in order, as far as so many places go."""
+        return (
+            waiter for waiter in self._flows.get(app, ())[:most] if waiter.absent_since is None and now < waiter.until
+        )
 
     def firsts(self, now: float) -> Iterator[Waiter]:
         """Go through the first of each app."""

@@ -1,9 +1,9 @@
 """Who waits for a pool's ledger, and who is next: apps in turn by weight, callers of one app as they came.
 
-The first caller of the app whose turn it is heads the line. Until its order fits, the first callers of other apps may
-pass it if they do not move its start; inside an app nobody passes. Those who waited start evenly spaced, not in bursts:
-a burst reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait
-starts at once. Everything here is synchronous and is told the time.
+The first caller of the app whose turn it is heads the line. Until its order fits, smaller orders of its own app and of
+others may pass it, if they provably do not move its start. Those who waited start evenly spaced, not in bursts: a burst
+reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait starts at
+once. Everything here is synchronous and is told the time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ._ledger import Grant, Ledger, Order
 
 __all__ = ["QueueFullError", "WaitQueue", "Waiter"]
+
+_NEAR = 200
+"""Places of an app's line from which a caller may pass the head."""
 
 
 class WaitQueue:
@@ -50,7 +53,6 @@ class WaitQueue:
         self._places = Places(self.sharing, instance=instance, opened=opened, epoch=epoch)
         self._shares = FairShares(self.sharing.weights)
         self._turn: str | None = None
-        self._gap = ledger.limits.gap()
         self._next_start = -math.inf
 
     def __len__(self) -> int:
@@ -60,6 +62,10 @@ class WaitQueue:
     def depths(self) -> dict[str, int]:
         """Return how many callers of each app are there and wait."""
         return self._places.depths()
+
+    def waits(self, now: float) -> dict[str, tuple[int, float]]:
+        """Return, for each app that waits, how many of its callers do and for how many seconds the first has."""
+        return self._places.waits(now)
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
@@ -133,7 +139,7 @@ class WaitQueue:
             passing = next((waiter for waiter, at in self._passing(head, now) if at <= now), None)
             if passing is None:
                 return
-            self._shares.charge_passing(passing.order.app, passing.order.tokens)
+            self._shares.charge_passing(passing.order.app, self._ledger.cost(passing.order))
             yield passing, self._start(passing, now)
 
     def wake_at(self, now: float) -> float | None:
@@ -152,23 +158,29 @@ class WaitQueue:
     def _start(self, waiter: Waiter, now: float) -> Grant:
         """Grant to a caller who waited."""
         self._places.remove(waiter)
-        self._next_start = now + self._gap * waiter.order.requests
+        self._next_start = now + self._ledger.terms.gap * waiter.order.requests
         return self._ledger.grant(waiter.order, now)
 
     def _opens(self, waiter: Waiter, now: float) -> float:
         """Return when a caller may start: its order fits, and the start before it is a gap ago."""
         return max(self._ledger.earliest(waiter.order, now), self._next_start)
 
-    def _passing(self, head: Waiter, now: float) -> Iterator[tuple[Waiter, float]]:
-        """Go through those who may pass the head, the most entitled first, and when they may."""
-        others = [first for first in self._places.firsts(now) if first is not head and first.absent_since is None]
-        if not others:
-            return
+    def _passing(self, head: Waiter, now: float) -> list[tuple[Waiter, float]]:
+        """Return who may pass the head, of each app the first who may, the most entitled first, and when."""
+        if len(self._places) == 1:
+            return []
         slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
-        for waiter in sorted(others, key=self._tag):
-            at = slack.passes_at(waiter.order, self._ledger, self._next_start, now)
-            if at is not None:
-                yield waiter, at
+        found = (self._first_passing(app, head, slack, now) for app in self._places.apps())
+        return sorted((passing for passing in found if passing is not None), key=lambda passing: self._tag(passing[0]))
+
+    def _first_passing(self, app: str, head: Waiter, slack: Slack, now: float) -> tuple[Waiter, float] | None:
+        """Return the first of an app's callers who may pass the head, of those who stand near enough, and when."""
+        for waiter in self._places.there(app, _NEAR, now):
+            if waiter is not head:
+                at = slack.passes_at(waiter.order, self._ledger, self._next_start, now)
+                if at is not None:
+                    return waiter, at
+        return None
 
     def _tag(self, waiter: Waiter) -> tuple[float, tuple[int, int, str]]:
         """Return what decides between the first callers of several apps: the shares, then who came first."""
@@ -176,4 +188,4 @@ class WaitQueue:
 
     def _fresh_tokens(self, waiter: Waiter, now: float) -> int:
         """Return what a start costs its app: nothing if its key shows that it is charged already."""
-        return 0 if self._ledger.holds(waiter.order, now) else waiter.order.tokens
+        return 0 if self._ledger.holds(waiter.order, now) else self._ledger.cost(waiter.order)

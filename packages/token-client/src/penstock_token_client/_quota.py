@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-CallStatus = Literal["ok", "429", "error", "truncated"]
-"""How the call to the model ended."""
+    from ._usage import CallStatus
 
 
 class _Answer(NamedTuple):

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ._arguments import count_fault
+from ._ratelimit import RateLimit
+from ._usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Mapping
 
-    from ._quota import CallStatus
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
-    """What a call used, as its caller reports it."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    status: CallStatus = "ok"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    from ._usage import CallStatus
 
 
 class Account(Protocol):
@@ -66,7 +57,10 @@ class Held:
         if fault:
             raise ValueError(fault)
         usage = Usage(
-            prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, status=status, headers=headers or {}
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            status=status,
+            ratelimit=RateLimit.from_headers(headers or {}),
         )
         return await self._end(self._account.settle(self.request_id, usage))
 

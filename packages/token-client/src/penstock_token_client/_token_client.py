@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from ._arguments import check_reserve, count_fault
 from ._asking import Asking, Patience
 from ._connection import CallError, Connection
-from ._headers import ratelimit_facts
 from ._quota import Lock
-from ._reservation import Held, Usage, holding
+from ._reservation import Held, holding
 from ._settings import address, given, variable
+from ._usage import Usage
 from .protocol import DEFAULT_POOL, EndAnswer, LockAnswer, LockRequest, ReleaseRequest, ReportRequest, pool_path
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class TokenClient:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             status=usage.status,
-            ratelimit=dict(ratelimit_facts(usage.headers)),
+            ratelimit=usage.ratelimit,
         )
         return await self._tell("report", report.to_json())
 

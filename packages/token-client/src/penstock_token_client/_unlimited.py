@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ._arguments import check_reserve, count_fault
 from ._quota import Lock
-from ._reservation import Held, Usage, holding
+from ._reservation import Held, holding
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from ._quota import Reservation
+    from ._usage import Usage
 
 
 class Unlimited:

@@ -1,26 +1,37 @@
-"""The parts of which a token counter is made: limits, the ledger, the line in front of it, and the gate around both."""
+"""The parts of which a token counter is made: limits, ledger, line and closed loop, and the gate around them."""
 
-from ._gate import Gate, KeyReusedError, NeverFitsError, Poll
+from ._gate import Gate, Poll
 from ._grant import Charge, Grant, Order, State
 from ._ledger import Ledger
 from ._limits import Limits, Settling
+from ._loop import ClosedLoop, Lesson
+from ._pool import KeyReusedError, NeverFitsError, Pool
 from ._queue import QueueFullError, Waiter, WaitQueue
+from ._ratelimit import RateLimit
 from ._sharing import Sharing
+from ._terms import Terms
+from ._usage import Usage
 
 __all__ = [
     "Charge",
+    "ClosedLoop",
     "Gate",
     "Grant",
     "KeyReusedError",
     "Ledger",
+    "Lesson",
     "Limits",
     "NeverFitsError",
     "Order",
     "Poll",
+    "Pool",
     "QueueFullError",
+    "RateLimit",
     "Settling",
     "Sharing",
     "State",
+    "Terms",
+    "Usage",
     "WaitQueue",
     "Waiter",
 ]

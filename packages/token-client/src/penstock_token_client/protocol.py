@@ -17,15 +17,17 @@ Every path also exists below ``/pools/<pool>``; without it the pool is `DEFAULT_
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ._arguments import MAX_COUNT
 from ._fields import Fields, ProtocolError
 from ._ids import DEFAULT_POOL, grant_id, pool_path, request_ids, wire_id
+from ._ratelimit import SILENCE, RateLimit
+from ._usage import Usage
 
 if TYPE_CHECKING:
-    from ._quota import CallStatus
+    from ._usage import CallStatus
 
 __all__ = [
     "DEFAULT_POOL",
@@ -36,6 +38,7 @@ __all__ = [
     "LockAnswer",
     "LockRequest",
     "ProtocolError",
+    "RateLimit",
     "ReleaseRequest",
     "ReportRequest",
     "grant_id",
@@ -167,7 +170,7 @@ class ReportRequest:
     prompt_tokens: int
     completion_tokens: int
     status: CallStatus = "ok"
-    ratelimit: dict[str, Any] = field(default_factory=dict)
+    ratelimit: RateLimit = SILENCE
 
     @classmethod
     def parse(cls, data: object) -> Self:
@@ -180,14 +183,23 @@ class ReportRequest:
             prompt_tokens=fields.count("prompt_tokens"),
             completion_tokens=fields.count("completion_tokens"),
             status=cast("CallStatus", fields.choice("status", _STATUSES)),
-            ratelimit=fields.object("ratelimit"),
+            ratelimit=RateLimit.from_json(fields.object("ratelimit")),
+        )
+
+    def usage(self) -> Usage:
+        """Return what it says of the call."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            status=self.status,
+            ratelimit=self.ratelimit,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the message."""
         message: dict[str, Any] = {"app_id": self.app_id, **request_ids(self.request_id)}
         message |= {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
-        return _versioned({**message, "status": self.status, "ratelimit": self.ratelimit or None})
+        return _versioned({**message, "status": self.status, "ratelimit": self.ratelimit.to_json() or None})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from penstock_token_client.accounting import Grant, Ledger, Limits, Order
 
 # Times are sixteenths of a second and margins powers of two, so that sums of floats are exact.
 SIXTEENTH = 1 / 16
-LIMITS = Limits(tpm=1000, rpm=24, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+LIMITS = Limits(tpm=1000, rpm=24, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 BURST = 3  # int(24 * 1 / 8)
 
 
@@ -53,7 +53,7 @@ def test_requests_are_paced_over_the_sub_window() -> None:
 
 
 def test_a_sub_window_for_less_than_one_request_is_stretched() -> None:
-    book = ledger(Limits(tpm=1000, rpm=2, window=8.0, sub_window=1.0, sub_margin=0.125))
+    book = ledger(Limits(tpm=1000, rpm=2, headroom=0.0, window=8.0, sub_window=1.0, sub_margin=0.125))
     book.grant(order(1), 0.0)
 
     assert book.earliest(order(1), 1.0) == 4.125
@@ -86,7 +86,7 @@ def test_judged_settling_never_lowers_the_charge_and_raises_it_when_more_was_use
 
 
 def test_actual_settling_lowers_the_charge_to_what_was_used() -> None:
-    book = ledger(Limits(tpm=1000, rpm=24, window=8.0, settle="actual"))
+    book = ledger(Limits(tpm=1000, rpm=24, headroom=0.0, window=8.0, settle="actual"))
     used, failed = book.grant(order(100), 0.0), book.grant(order(100), 0.0)
 
     book.settle(used.id, 10, 1.0)

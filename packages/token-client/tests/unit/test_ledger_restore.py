@@ -2,15 +2,15 @@ import pytest
 
 from penstock_token_client.accounting import Charge, Ledger, Limits, Order, State
 
-LIMITS = Limits(tpm=1000, rpm=24, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+LIMITS = Limits(tpm=1000, rpm=24, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 TELLING = Order(app="app", tokens=300, key="k")
 
 
 class Told(list[Charge]):
     """What a ledger told of its changes."""
 
-    def states(self) -> list[tuple[State, int, float]]:
-        return [(charge.state, charge.tokens, charge.at) for charge in self]
+    def states(self) -> list[tuple[State, int | None, float]]:
+        return [(charge.state, charge.used, charge.at) for charge in self]
 
 
 @pytest.fixture
@@ -35,16 +35,16 @@ def test_grants_moves_and_ends_are_told_as_they_stand(told: Told) -> None:
     book.grant(TELLING, 2.0)
     book.settle(grant.id, 350, 3.0)
 
-    assert told.states() == [(State.OPEN, 300, 0.0), (State.OPEN, 300, 2.0), (State.SETTLED, 350, 2.0)]
+    assert told.states() == [(State.OPEN, None, 0.0), (State.OPEN, None, 2.0), (State.SETTLED, 350, 2.0)]
     assert {charge.id for charge in told} == {grant.id}
 
 
-def test_a_release_is_told_as_a_charge_of_nothing(told: Told) -> None:
+def test_a_release_is_told(told: Told) -> None:
     book = ledger(told)
 
     book.release(book.grant(TELLING, 0.0).id, 1.0)
 
-    assert told.states()[1] == (State.RELEASED, 0, 0.0)
+    assert told.states()[1] == (State.RELEASED, None, 0.0)
 
 
 def test_what_changes_nothing_is_not_told(told: Told) -> None:

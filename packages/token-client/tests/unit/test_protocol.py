@@ -12,6 +12,7 @@ from penstock_token_client.protocol import (
     LockAnswer,
     LockRequest,
     ProtocolError,
+    RateLimit,
     ReleaseRequest,
     ReportRequest,
     grant_id,
@@ -49,7 +50,7 @@ def test_a_lock_arrives_as_it_was_sent(**fields: Any) -> None:
 
 @given(request_id=NAMES, prompt_tokens=COUNTS, completion_tokens=COUNTS)
 def test_a_report_arrives_as_it_was_sent(**fields: Any) -> None:
-    message = ReportRequest(app_id="a", status="429", ratelimit={"limit_tokens": 5}, **fields)
+    message = ReportRequest(app_id="a", status="429", ratelimit=RateLimit(limit_tokens=5), **fields)
 
     assert ReportRequest.parse(travelled(message.to_json())) == message
 

@@ -6,7 +6,7 @@ import pytest
 
 from penstock_token_client.accounting import Ledger, Limits, Order, QueueFullError, Sharing, Waiter, WaitQueue
 
-LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+LIMITS = Limits(tpm=1000, rpm=48, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 GAP = 0.1875  # (1 + 0.125) / int(48 * 1 / 8)
 
 

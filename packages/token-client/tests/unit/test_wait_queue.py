@@ -1,6 +1,6 @@
 from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
-LIMITS = Limits(tpm=1000, rpm=48, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
+LIMITS = Limits(tpm=1000, rpm=48, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 GAP = 0.1875  # (1 + 0.125) / int(48 * 1 / 8)
 HOLD = 0.25
 TTL = 5.0
@@ -20,16 +20,26 @@ def granted(line: WaitQueue, now: float) -> list[Waiter]:
     return [waiter for waiter, _ in line.grants(now)]
 
 
-def test_nobody_passes_the_head_even_if_it_would_fit() -> None:
+def test_nobody_passes_the_head_who_would_delay_it_even_if_it_would_fit() -> None:
     line = queue()
     line.grant_now(order(800), 0.0)
-    large, small = line.join(order(500), 1.0), line.join(order(10), 1.0)
+    large, small = line.join(order(900), 1.0), line.join(order(101), 1.0)
 
     assert line.grant_now(order(10), 1.0) is None
     assert granted(line, 1.0) == []
     assert line.wake_at(1.0) == 8.25
     assert granted(line, 8.25) == [large]
-    assert granted(line, 8.25 + GAP) == [small]
+    assert granted(line, 16.5) == [small]
+
+
+def test_a_smaller_order_of_the_same_app_passes_a_head_whose_start_it_leaves_where_it_is() -> None:
+    line = queue()
+    line.grant_now(order(800), 0.0)
+    large, _, small = line.join(order(900), 1.0), line.join(order(101), 1.0), line.join(order(100), 1.0)
+
+    assert granted(line, 1.0) == [small]
+    assert line.wake_at(1.0) == 8.25
+    assert granted(line, 8.25) == [large]
 
 
 def test_those_who_waited_start_evenly_spaced_and_not_in_a_burst() -> None:

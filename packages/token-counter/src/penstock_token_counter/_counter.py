@@ -92,8 +92,8 @@ class TokenCounter:
             }
             await self._listen(stack)
             if journal is not None:
-                ledgers = {pool: desk.gate.ledger for pool, desk in self._desks.items()}
-                await journal.open(ledgers, assume_idle=self._assume_idle)
+                pools = {pool: desk.gate.pool for pool, desk in self._desks.items()}
+                await journal.open(pools, assume_idle=self._assume_idle)
             self._ending = stack.pop_all()
         return self
 

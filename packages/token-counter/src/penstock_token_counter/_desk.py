@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
@@ -28,6 +29,14 @@ _RETRY_AFTER = 1.0
 
 class UnknownIdError(LookupError):
     """Raised for an id that no counter can have given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A grant on its way to its caller, and the poll that waited for it, if one did."""
+
+    grant: Grant
+    poll: Poll | None = None
 
 
 class Desk:
@@ -63,7 +72,7 @@ class Desk:
         """Whether locks are answered: what was granted before is known, and the counter does not stop."""
         return not self.gate.closed and (self._journal is None or self._journal.ready)
 
-    async def lock(self, message: LockRequest, tell_place: TellPlace | None = None) -> tuple[LockAnswer, Grant | None]:
+    async def lock(self, message: LockRequest, tell_place: TellPlace | None = None) -> tuple[LockAnswer, Given | None]:
         """Grant quota, now or within the seconds that the caller waits, and durably before the caller learns of it.
 
         Cancelled, it keeps the caller's place for a moment, because callers behind a proxy come back.
@@ -73,7 +82,7 @@ class Desk:
             tell_place: Is told the caller's ticket as soon as it waits.
 
         Returns:
-            The answer, and the grant that is `undeliverable` if the answer does not reach the caller.
+            The answer, and what is `undeliverable` if the answer does not reach the caller.
 
         Raises:
             ProtocolError: The idempotency key names another request.
@@ -81,23 +90,28 @@ class Desk:
         await self._replayed()
         if self._journal is not None and self._journal.paused:
             return self._paused(), None
-        answer, grant = await self._decide(message, tell_place)
-        if grant is None:
+        answer, given = await self._decide(message, tell_place)
+        if given is None:
             return answer, None
         try:
             await self._commit()
         except JournalPausedError:
-            self.undeliverable(grant)
+            self.undeliverable(given)
             return self._paused(), None
         except asyncio.CancelledError:
-            self.undeliverable(grant)
+            self.undeliverable(given)
             raise
-        return answer, grant
+        return answer, given
 
-    async def _decide(self, message: LockRequest, tell_place: TellPlace | None) -> tuple[LockAnswer, Grant | None]:
+    async def _decide(self, message: LockRequest, tell_place: TellPlace | None) -> tuple[LockAnswer, Given | None]:
         """Grant quota in memory."""
-        tokens = self._limits.charge(message.token_count, message.max_tokens)
-        order = Order(app=message.app_id, tokens=tokens, requests=message.requests, key=message.idempotency_key)
+        order = Order(
+            app=message.app_id,
+            tokens=message.token_count,
+            max_tokens=message.max_tokens,
+            requests=message.requests,
+            key=message.idempotency_key,
+        )
         try:
             grant = self.gate.try_now(order)
         except NeverFitsError:
@@ -106,14 +120,14 @@ class Desk:
         except KeyReusedError:
             raise ProtocolError("idempotency_key", "idempotency_key names another request already") from None
         if grant is not None:
-            return self._granted(grant), grant
+            return self._granted(grant), Given(grant)
         if message.wait_seconds > 0 and not self.gate.closed:
             return await self._wait(order, message, tell_place)
         return self._not_yet(order, None), None
 
-    def undeliverable(self, grant: Grant) -> None:
-        """Take back a grant whose answer could not be written, and forget its key."""
-        self.gate.give_back(grant)
+    def undeliverable(self, given: Given) -> None:
+        """Take back a grant whose answer could not be written, forget its key, and keep its place in the line."""
+        self.gate.give_back(given.grant, given.poll)
 
     async def report(self, message: ReportRequest) -> EndAnswer:
         """Settle what a request used.
@@ -123,9 +137,7 @@ class Desk:
             JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
         """
         await self._replayed()
-        final = message.status in ("ok", "truncated")
-        used = message.prompt_tokens + message.completion_tokens
-        known = self.gate.settle(_ours(message.request_id), used, final=final)
+        known = self.gate.settle(_ours(message.request_id), message.usage())
         await self._commit()
         return EndAnswer(success=True, known=known)
 
@@ -160,7 +172,7 @@ class Desk:
 
     async def _wait(
         self, order: Order, message: LockRequest, tell_place: TellPlace | None
-    ) -> tuple[LockAnswer, Grant | None]:
+    ) -> tuple[LockAnswer, Given | None]:
         """Stand in line for one poll."""
         try:
             poll = self.gate.join(order, message.ticket)
@@ -174,15 +186,21 @@ class Desk:
             self.gate.step_out(poll)
             raise
         if grant is not None:
-            return self._granted(grant), grant
+            return self._granted(grant), Given(grant, poll)
         ended = poll.future.done()  # the gate closed, or a later poll took this place
         self.gate.step_out(poll)
         return self._not_yet(order, poll, ended=ended), None
 
     def _granted(self, grant: Grant) -> LockAnswer:
         """Say yes."""
-        expires_at = time.time() + grant.expires - self.gate.clock()
-        return LockAnswer(allowed=True, request_id=wire_id(grant.id), expires_at=round(expires_at, 3))
+        pool = self.gate.pool
+        expires_at = time.time() + grant.at + pool.ledger.terms.span - self.gate.clock()
+        return LockAnswer(
+            allowed=True,
+            request_id=wire_id(grant.id),
+            expires_at=round(expires_at, 3),
+            suggested_max_tokens=pool.suggestion(grant.order.app),
+        )
 
     def _not_yet(self, order: Order, poll: Poll | None, *, ended: bool = False) -> LockAnswer:
         """Say no for now."""
@@ -190,19 +208,23 @@ class Desk:
             code, message, retry_after = "retry", "ask again", _RETRY_AFTER
         else:
             now = self.gate.clock()
-            code, message, retry_after = "limited", "the quota is used up", self.gate.ledger.earliest(order, now) - now
+            ledger = self.gate.pool.ledger
+            code, message = "limited", "the quota is used up"
+            if ledger.terms.paused_until > now:
+                code, message = "paused", "the endpoint asked to be left alone for a while"
+            retry_after = ledger.earliest(order, now) - now
         return LockAnswer(
             allowed=False,
             code=code,
             message=message,
             retry_after=retry_after if retry_after < math.inf else None,
             ticket=None if poll is None else poll.waiter.ticket,
-            position=None if poll is None else self.gate.queue.position(poll.waiter),
+            position=None if poll is None else self.gate.pool.queue.position(poll.waiter),
         )
 
     def _full(self) -> LockAnswer:
         """Say that there is no place to wait."""
-        depth = self.gate.queue.sharing.max_depth
+        depth = self.gate.pool.queue.sharing.max_depth
         message = f"{depth} callers of this app wait already, and no more may wait"
         return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
 
@@ -214,8 +236,9 @@ class Desk:
     def _never(self, order: Order) -> LockAnswer:
         """Say no for good."""
         limits = self._limits
+        tokens = limits.charge(order.tokens, order.max_tokens)
         message = (
-            f"{order.tokens} tokens and {order.requests} requests, headroom included, can never fit into "
+            f"{tokens} tokens and {order.requests} requests, headroom included, can never fit into "
             f"{limits.tpm} tokens and {limits.rpm} requests per minute"
         )
         return LockAnswer(allowed=False, code="exceeds_quota", message=message)

@@ -72,12 +72,12 @@ def _lock(desk: Desk) -> Handler:
                 early.headers[TICKET_HEADER] = ticket
                 await early.prepare(request)
 
-        answer, grant = await desk.lock(message, tell_place)
+        answer, given = await desk.lock(message, tell_place)
         try:
             return await _send(request, early, answer)
         except (ConnectionError, asyncio.CancelledError):
-            if grant is not None:
-                desk.undeliverable(grant)
+            if given is not None:
+                desk.undeliverable(given)
             raise
 
     return lock

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from penstock_token_client.accounting import Charge, Ledger
+    from penstock_token_client.accounting import Charge, Lesson, Pool
 
 _LOG = logging.getLogger(__name__)
 RETRY_AFTER = 1.0
@@ -73,7 +73,8 @@ class Journal:
         self._smallest = self._rewrite_at = smallest
         self._clock = clock
         self._wall = wall
-        self._ledgers: dict[str, Ledger] = {}
+        self._pools: dict[str, Pool] = {}
+        self._lessons: dict[str, Lesson] = {}
         self._replayed = asyncio.Event()
         self._wanted = asyncio.Event()
         self._closing = False
@@ -97,8 +98,8 @@ class Journal:
 
         return record
 
-    async def open(self, ledgers: Mapping[str, Ledger], *, assume_idle: bool = False) -> None:
-        """Replay the journal onto new ledgers, by pool, and start a new file that holds what is still in the window.
+    async def open(self, pools: Mapping[str, Pool], *, assume_idle: bool = False) -> None:
+        """Replay the journal onto new pools, by name, and start a new file that holds what is still in the window.
 
         Raises:
             JournalError: It cannot be read or written.
@@ -107,8 +108,8 @@ class Journal:
         history = await loop.run_in_executor(self._thread, lambda: read_history(self._file.read()))
         if history.damaged:
             _LOG.warning("the journal in %s is damaged: what it lacks is taken for a full window", self._directory)
-        self._ledgers = dict(ledgers)
-        restore(history, ledgers, self._now(), assume_idle=assume_idle)
+        self._pools = dict(pools)
+        restore(history, pools, self._now(), assume_idle=assume_idle)
         try:
             await self._rewrite()
         except OSError as error:
@@ -168,22 +169,28 @@ class Journal:
         if self.paused or self._file.size > self._rewrite_at:
             await self._rewrite()
         elif entries:
-            moment = self._now()
-            await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: self._file.append(batch_line(moment, entries))
-            )
+            line = batch_line(self._now(), entries, self._learned())
+            await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._file.append(line))
 
     async def _rewrite(self) -> None:
         """Replace the file by one that holds only what is still in the window."""
         moment = self._now()
-        spans = {pool: ledger.span for pool, ledger in self._ledgers.items()}
-        entries = [
-            Entry(pool, charge) for pool, ledger in self._ledgers.items() for charge in ledger.charges(moment.steady)
-        ]
+        ledgers = {name: pool.ledger for name, pool in self._pools.items()}
+        spans = {name: ledger.terms.span for name, ledger in ledgers.items()}
+        entries = [Entry(name, charge) for name, ledger in ledgers.items() for charge in ledger.charges(moment.steady)]
+        self._lessons = {}
+        lessons = self._learned()
         await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: self._file.replace(header_line(spans) + batch_line(moment, entries))
+            self._thread, lambda: self._file.replace(header_line(spans) + batch_line(moment, entries, lessons))
         )
         self._rewrite_at = max(self._smallest, 2 * self._file.size)
+
+    def _learned(self) -> dict[str, Lesson]:
+        """Return what was learned since it was last written."""
+        lessons = {name: pool.loop.lesson() for name, pool in self._pools.items()}
+        changed = {name: lesson for name, lesson in lessons.items() if self._lessons.get(name) != lesson}
+        self._lessons |= changed
+        return changed
 
     def _now(self) -> Moment:
         """Read both clocks."""

@@ -1,17 +1,19 @@
 """The lines of a journal, as bytes: each carries its length and checksum, so that a torn one is never misread.
 
 The first line says what the file is and which pools it covers. Each further line is one batch: the time, by both
-clocks, and how each grant that changed stands now. A batch is whole or it is not there. Everything here is pure.
+clocks, how each grant that changed stands now, and what was learned if that changed. A batch is whole or it is not
+there. Everything here is pure.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from penstock_token_client.accounting import Charge, Order, State
+from penstock_token_client.accounting import Charge, Lesson, Order, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,6 +61,7 @@ class Batch:
 
     moment: Moment
     entries: tuple[Entry, ...]
+    lessons: Mapping[str, Lesson] = field(default_factory=dict)
 
 
 def header_line(spans: Mapping[str, float]) -> bytes:
@@ -66,9 +69,13 @@ def header_line(spans: Mapping[str, float]) -> bytes:
     return _frame({"format": _FORMAT, "v": MAJOR, "pools": dict(spans)})
 
 
-def batch_line(moment: Moment, entries: Iterable[Entry]) -> bytes:
-    """Return the line of one batch."""
-    return _frame({"wall": moment.wall, "steady": moment.steady, "charges": [_fields(entry) for entry in entries]})
+def batch_line(moment: Moment, entries: Iterable[Entry], lessons: Mapping[str, Lesson] | None = None) -> bytes:
+    """Return the line of one batch; lessons come by pool."""
+    fields: dict[str, Any] = {"wall": moment.wall, "steady": moment.steady}
+    fields["charges"] = [_fields(entry) for entry in entries]
+    if lessons:
+        fields["lessons"] = {pool: _lesson_fields(lesson) for pool, lesson in lessons.items()}
+    return _frame(fields)
 
 
 def read_header(line: bytes) -> dict[str, float]:
@@ -91,7 +98,11 @@ def read_batch(line: bytes) -> Batch | None:
     fields = _unframe(line)
     if fields is None:
         return None
-    return Batch(Moment(fields["wall"], fields["steady"]), tuple(_entry(charge) for charge in fields["charges"]))
+    return Batch(
+        Moment(fields["wall"], fields["steady"]),
+        tuple(_entry(charge) for charge in fields["charges"]),
+        {pool: _lesson(lesson) for pool, lesson in fields.get("lessons", {}).items()},
+    )
 
 
 def _frame(fields: Mapping[str, Any]) -> bytes:
@@ -117,8 +128,9 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "id": charge.id,
         "app": order.app,
         "key": order.key,
-        "asked": [order.tokens, order.requests],
-        "charged": [charge.tokens, charge.requests],
+        "asked": [order.tokens, order.max_tokens, order.requests],
+        "used": charge.used,
+        "exact": charge.exact,
         "state": charge.state.value,
         "at": charge.at,
     }
@@ -126,14 +138,29 @@ def _fields(entry: Entry) -> dict[str, Any]:
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
     """Read how a grant stands."""
-    tokens, requests = fields["asked"]
-    charged_tokens, charged_requests = fields["charged"]
+    tokens, max_tokens, requests = fields["asked"]
     charge = Charge(
         id=fields["id"],
-        order=Order(app=fields["app"], tokens=tokens, requests=requests, key=fields["key"]),
+        order=Order(app=fields["app"], tokens=tokens, max_tokens=max_tokens, requests=requests, key=fields["key"]),
         at=fields["at"],
-        tokens=charged_tokens,
-        requests=charged_requests,
         state=State(fields["state"]),
+        used=fields["used"],
+        exact=fields["exact"],
     )
     return Entry(fields["pool"], charge)
+
+
+def _lesson_fields(lesson: Lesson) -> dict[str, Any]:
+    """Say what was learned; a time that never was is left out, because JSON has no infinity."""
+    return {name: value for name, value in asdict(lesson).items() if value != -math.inf}
+
+
+def _lesson(fields: Mapping[str, Any]) -> Lesson:
+    """Read what was learned."""
+    return Lesson(
+        bias=fields["bias"],
+        unaccounted=fields["unaccounted"],
+        tpm=fields["tpm"],
+        tpm_until=fields.get("tpm_until", -math.inf),
+        paused_until=fields.get("paused_until", -math.inf),
+    )

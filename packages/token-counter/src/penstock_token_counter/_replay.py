@@ -15,7 +15,7 @@ from ._records import read_batch, read_header
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from penstock_token_client.accounting import Charge, Ledger
+    from penstock_token_client.accounting import Charge, Lesson, Pool
 
     from ._records import Batch, Moment
 
@@ -27,12 +27,14 @@ class History:
     Attributes:
         spans: The pools it covers, and for how many seconds each kept a charge.
         charges: How each grant stood last, by pool and id, in the order in which they were granted.
+        lessons: What was learned last, by pool.
         moment: When it was last written; None if nothing was.
         damaged: Whether lines are missing before its end, so that it does not tell everything.
     """
 
     spans: dict[str, float] = field(default_factory=dict)
     charges: dict[str, dict[str, Charge]] = field(default_factory=dict)
+    lessons: dict[str, Lesson] = field(default_factory=dict)
     moment: Moment | None = None
     damaged: bool = False
 
@@ -65,25 +67,30 @@ def read_history(data: bytes) -> History:
     return history
 
 
-def restore(history: History, ledgers: Mapping[str, Ledger], now: Moment, *, assume_idle: bool = False) -> None:
-    """Bring new ledgers, by pool, to where the journal left them.
+def restore(history: History, pools: Mapping[str, Pool], now: Moment, *, assume_idle: bool = False) -> None:
+    """Bring new pools to where the journal left them.
 
     Args:
         history: What the journal tells.
-        ledgers: New ledgers, whose clock is the steady one of ``now``.
+        pools: New pools by name, whose clock is the steady one of ``now``.
         now: The time.
         assume_idle: Take for granted that nothing else was sent where the journal does not tell. Otherwise the window
             of a pool that it does not cover is charged in full.
     """
     later = _shift(history.moment, now)
-    for pool, ledger in ledgers.items():
+    for name, pool in pools.items():
         charges = [
             dataclasses.replace(charge, at=min(charge.at + later, now.steady))
-            for charge in history.charges.get(pool, {}).values()
+            for charge in history.charges.get(name, {}).values()
         ]
-        ledger.restore(sorted(charges, key=lambda charge: charge.at), now.steady)
-        if not assume_idle and not history.covers(pool, ledger.span):
-            ledger.fill(now.steady)
+        lesson = history.lessons.get(name)
+        pool.restore(
+            sorted(charges, key=lambda charge: charge.at),
+            None if lesson is None else _later(lesson, later),
+            now.steady,
+        )
+        if not assume_idle and not history.covers(name, pool.ledger.terms.span):
+            pool.ledger.fill(now.steady)
 
 
 def _take(history: History, batch: Batch) -> None:
@@ -91,6 +98,12 @@ def _take(history: History, batch: Batch) -> None:
     history.moment = batch.moment
     for entry in batch.entries:
         history.charges.setdefault(entry.pool, {})[entry.charge.id] = entry.charge
+    history.lessons.update(batch.lessons)
+
+
+def _later(lesson: Lesson, seconds: float) -> Lesson:
+    """Put the times of what was learned by so many seconds later."""
+    return dataclasses.replace(lesson, tpm_until=lesson.tpm_until + seconds, paused_until=lesson.paused_until + seconds)
 
 
 def _shift(last: Moment | None, now: Moment) -> float:

@@ -172,7 +172,7 @@ async def test_a_counter_does_not_start_on_a_full_disk(tmp_path: Path, disk: Dis
 async def test_the_file_stays_small_however_much_was_granted(tmp_path: Path) -> None:
     recent = Journal(tmp_path, smallest=1000)
     desk = Desk("completion", BRIEF, journal=recent)
-    await recent.open({"completion": desk.gate.ledger}, assume_idle=True)
+    await recent.open({"completion": desk.gate.pool}, assume_idle=True)
     written = largest = 0
     for _ in range(400):
         before = len(journal(tmp_path))
@@ -192,7 +192,7 @@ async def test_it_is_ready_when_the_replay_is_done_and_callers_wait_for_it(tmp_p
     async with TestClient(TestServer(build_app({"completion": desk}))) as client:
         assert (await client.get("/readyz")).status == 503
         asking = asyncio.ensure_future(client.post("/lock", json={"app_id": "a", "token_count": 1}))
-        await keeping.open({"completion": desk.gate.ledger}, assume_idle=True)
+        await keeping.open({"completion": desk.gate.pool}, assume_idle=True)
         assert (await client.get("/readyz")).status == 200
         assert (await (await asking).json())["allowed"]
     await keeping.aclose()

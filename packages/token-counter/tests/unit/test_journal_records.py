@@ -1,10 +1,11 @@
+import math
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_token_client.accounting import Charge, Order, State
+from penstock_token_client.accounting import Charge, Lesson, Order, State
 from penstock_token_counter._records import (
     Batch,
     Entry,
@@ -23,21 +24,26 @@ TIMES = st.floats(0, 1e12)
 CHARGES = st.builds(
     Charge,
     id=st.from_regex(r"[0-9a-f]{8}-[0-9]{1,9}", fullmatch=True),
-    order=st.builds(Order, app=st.text(), tokens=COUNTS, requests=COUNTS, key=st.none() | st.text()),
+    order=st.builds(Order, app=st.text(), tokens=COUNTS, max_tokens=COUNTS, requests=COUNTS, key=st.none() | st.text()),
     at=TIMES,
-    tokens=COUNTS,
-    requests=COUNTS,
     state=st.sampled_from(State),
+    used=st.none() | COUNTS,
+    exact=st.booleans(),
+)
+NEVER_OR_TIMES = st.just(-math.inf) | TIMES
+LESSONS = st.builds(
+    Lesson, bias=TIMES, unaccounted=COUNTS, tpm=COUNTS, tpm_until=NEVER_OR_TIMES, paused_until=NEVER_OR_TIMES
 )
 BATCHES = st.builds(
     Batch,
     st.builds(Moment, TIMES, TIMES),
     st.lists(st.builds(Entry, st.text(), CHARGES), max_size=3).map(tuple),
+    st.dictionaries(st.text(), LESSONS, max_size=2),
 )
 
 
 def line(batch: Batch) -> bytes:
-    return batch_line(batch.moment, batch.entries)
+    return batch_line(batch.moment, batch.entries, batch.lessons)
 
 
 def framed(body: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_token_client.accounting import Charge, Ledger, Limits, Order
+from penstock_token_client.accounting import Charge, Ledger, Limits, Order, Pool
 from penstock_token_counter._records import Entry, Moment, batch_line, header_line
 from penstock_token_counter._replay import read_history, restore
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # Times are sixteenths of a second, so that sums of floats are exact.
 SIXTEENTH = 1 / 16
 LIMITS = {
-    "judged": Limits(tpm=1000, rpm=24, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125),
-    "actual": Limits(tpm=500, rpm=24, window=8.0, margin=0.25, settle="actual"),
+    "judged": Limits(tpm=1000, rpm=24, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125),
+    "actual": Limits(tpm=500, rpm=24, headroom=0.0, window=8.0, margin=0.25, settle="actual"),
 }
 WALL = 1000.0  # what the wall clock is ahead of the steady one
 
@@ -37,7 +37,7 @@ class Counter:
         self.sent: dict[tuple[str, str], tuple[float, int, int]] = {}  # (pool, id) -> when, tokens, requests
         self.told: list[tuple[int, dict[tuple[str, str], tuple[float, int, int]]]] = []
         self.ended: set[tuple[str, str]] = set()
-        self.data = header_line({pool: ledger.span for pool, ledger in self.ledgers.items()})
+        self.data = header_line({pool: ledger.terms.span for pool, ledger in self.ledgers.items()})
         self.write()
 
     def recorder(self, pool: str) -> Callable[[Charge], None]:
@@ -112,9 +112,9 @@ def run(steps: list[tuple[object, ...]]) -> Counter:
 
 
 def replayed(data: bytes, now: Moment, *, assume_idle: bool = False) -> dict[str, Ledger]:
-    ledgers = {pool: Ledger(limits, instance="b", now=now.steady) for pool, limits in LIMITS.items()}
-    restore(read_history(data), ledgers, now, assume_idle=assume_idle)
-    return ledgers
+    pools = {name: Pool(limits, instance="b", now=now.steady) for name, limits in LIMITS.items()}
+    restore(read_history(data), pools, now, assume_idle=assume_idle)
+    return {name: pool.ledger for name, pool in pools.items()}
 
 
 def books(ledger: Ledger, now: float) -> tuple[int, int, int, list[Charge]]:

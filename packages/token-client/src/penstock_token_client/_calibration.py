@@ -1,0 +1,134 @@
+"""How Azure counts, learned from what its headers say is left: the bias of our estimates, and who else is there.
+
+``x-ratelimit-remaining-tokens`` tells what the endpoint has counted by the time a request arrives. What it should have
+counted follows from the ledger, for each way in which it may count: over a sliding window or in fixed minutes of some
+phase, with or without giving back what a request left unused. Every way is fitted to what was seen, and the one that
+fits best is believed, once it fits well. A request is never judged by this; only the terms of later ones change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._fit import Fit, Line
+from ._views import PHASES, Phases, Sliding, Sums, View
+
+if TYPE_CHECKING:
+    from ._grant import Grant
+    from ._usage import Usage
+
+_ENOUGH = 8.0
+_GOOD = 0.03
+"""The misfit, as a share of the limit, above which nothing is believed."""
+
+_LEAST_BIAS = 0.5
+_MOST_BIAS = 2.0
+_BURST = 60.0
+_MOST_AWAITED = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """How well the two ways of settling explain what was seen.
+
+    Attributes:
+        observations: Headers that it rests on, faded ones in part.
+        judged: Misfit if what a request left unused stays counted, as a share of the limit.
+        actual: Misfit if it is given back.
+    """
+
+    observations: float
+    judged: float
+    actual: float
+
+
+class Calibration:
+    """Learns from grants and reports.
+
+    Args:
+        window: Seconds over which Azure counts.
+        tpm: The pool's limit in tokens per window.
+        bias: What was learned before.
+        unaccounted: Likewise.
+
+    Attributes:
+        bias: Tokens of a prompt that Azure counts for one that was estimated; 1.0 until more is known.
+        unaccounted: Tokens per window used by those who did not ask.
+    """
+
+    def __init__(self, window: float, tpm: int, *, bias: float = 1.0, unaccounted: int = 0) -> None:
+        self.bias = bias
+        self.unaccounted = unaccounted
+        self._tpm = tpm
+        self._sliding = Sliding(window)
+        self._phases = Phases(window)
+        self._awaited: dict[str, list[View]] = {}
+        self._credit = _BURST
+        self._credited = 0.0
+        self._per_second = _BURST / window
+        self._judged = [Fit(bias) for _ in range(PHASES + 1)]
+        self._actual = [Fit(bias) for _ in range(PHASES + 1)]
+
+    def granted(self, grant: Grant) -> None:
+        """Count a grant, and remember now and then what each way of counting says at that moment."""
+        order = grant.order
+        sums = Sums(order.tokens - order.max_tokens, order.max_tokens, 0)
+        self._sliding.add(grant.id, grant.at, sums)
+        self._phases.add(grant.at, sums)
+        self._credit = min(self._credit + (grant.at - self._credited) * self._per_second, _BURST)
+        self._credited = grant.at
+        if self._credit >= 1:
+            self._credit -= 1
+            self._awaited[grant.id] = [self._sliding.view(grant.at), *self._phases.views(grant.at)]
+            if len(self._awaited) > _MOST_AWAITED:  # the first of them is the one least likely to be reported
+                del self._awaited[next(iter(self._awaited))]
+
+    def withdrawn(self, grant: Grant) -> None:
+        """Take back a grant that Azure does not count: it was not sent, or was refused."""
+        self._awaited.pop(grant.id, None)
+        found = self._sliding.pop(grant.id)
+        if found is not None:
+            self._phases.add(*found, sign=-1)
+
+    def completed(self, grant: Grant, usage: Usage) -> bool:
+        """Learn from the report of a request that was answered; tell whether something was learned."""
+        unused = max(0, grant.order.max_tokens - usage.completion_tokens)
+        at = self._sliding.leave_unused(grant.id, unused)
+        if at is not None:
+            self._phases.add(at, Sums(0, 0, unused))
+        views = self._awaited.pop(grant.id, None)
+        remaining = usage.ratelimit.remaining_tokens
+        if views is None or not remaining:  # 0 says only that there is no more
+            return False
+        limit = usage.ratelimit.limit_tokens or self._tpm
+        self._observe(views, (limit - remaining) / self._tpm)
+        return True
+
+    def evidence(self) -> Evidence | None:
+        """Return how the two ways of settling compare, once there is something to compare."""
+        judged, actual = _best(self._judged), _best(self._actual)
+        if judged.weight < _ENOUGH:
+            return None
+        return Evidence(observations=judged.weight, judged=judged.misfit, actual=actual.misfit)
+
+    def _observe(self, views: list[View], counted: float) -> None:
+        """Hold what was counted against what each way of counting would have counted, and believe the best."""
+        for (sums, passed), judged, actual in zip(views, self._judged, self._actual, strict=True):
+            prompts = sums.prompts / self._tpm
+            judged.add(prompts, passed, counted - sums.exact / self._tpm)
+            actual.add(prompts, passed, counted - (sums.exact - sums.unused) / self._tpm)
+        best = min(_best(self._judged), _best(self._actual), key=_misfit)
+        if best.weight >= _ENOUGH and best.misfit <= _GOOD:
+            self.bias = min(max(best.bias, _LEAST_BIAS), _MOST_BIAS)
+            self.unaccounted = round(best.others * self._tpm)
+
+
+def _best(fits: list[Fit]) -> Line:
+    """Return the line that fits best."""
+    return min((fit.line() for fit in fits), key=_misfit)
+
+
+def _misfit(line: Line) -> float:
+    """Return what the best line has least of."""
+    return line.misfit

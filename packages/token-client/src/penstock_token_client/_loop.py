@@ -1,0 +1,161 @@
+"""The closed loop of one pool: what reports teach, and the terms that follow from it.
+
+In this order: limits and pauses from headers, the bias of prompt estimates, traffic that did not ask, and how long
+answers are. Nothing here grants or refuses anything; the ledger goes by the terms.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ._calibration import Calibration
+from ._completions import Completions
+from ._throttling import Throttling
+
+if TYPE_CHECKING:
+    from ._grant import Grant
+    from ._ledger import Ledger
+    from ._limits import Limits
+    from ._usage import Usage
+
+_LEAST_SHARE = 0.1
+"""The part of the limit that stays ours however much others seem to use: without requests nothing more is learned."""
+
+_LOOKS = 60
+"""How often in a window the terms are worked out anew, if nothing urgent happens."""
+
+_BINDING = 0.8
+"""The part of the tokens in use above which it is they that keep callers waiting."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """What outlives a process: what was learned, with times of the ledger's clock.
+
+    Attributes:
+        bias: Tokens of a prompt that Azure counts for one that was estimated.
+        unaccounted: Tokens per window used by those who did not ask.
+        tpm: The limit that Azure named last.
+        tpm_until: Until when that holds.
+        paused_until: Until when Azure wants nothing.
+    """
+
+    bias: float
+    unaccounted: int
+    tpm: int
+    tpm_until: float
+    paused_until: float
+
+
+class ClosedLoop:
+    """Learns from one pool's grants and reports.
+
+    Args:
+        limits: The pool's limits, as configured.
+        doubt: Seconds after a 429 for tokens in which Azure is not taken to count less than we estimate.
+    """
+
+    def __init__(self, limits: Limits, *, doubt: float = 600.0) -> None:
+        self._limits = limits
+        self._doubt = doubt
+        self._doubted_until = -math.inf
+        self._throttling = Throttling(limits)
+        self._calibration = Calibration(limits.window, limits.tpm)
+        self._completions = Completions(limits.learn_max_tokens)
+        self._next_look = -math.inf
+
+    def restore(self, lesson: Lesson) -> None:
+        """Begin with what another process learned."""
+        limits = self._limits
+        self._calibration = Calibration(limits.window, limits.tpm, bias=lesson.bias, unaccounted=lesson.unaccounted)
+        self._throttling.restore(lowered=lesson.tpm, lowered_until=lesson.tpm_until, paused_until=lesson.paused_until)
+
+    def lesson(self) -> Lesson:
+        """Return what is worth keeping."""
+        tpm, tpm_until, paused_until = self._throttling.heard()
+        return Lesson(
+            bias=round(self._calibration.bias, 3),
+            unaccounted=self._calibration.unaccounted,
+            tpm=tpm,
+            tpm_until=tpm_until,
+            paused_until=paused_until,
+        )
+
+    def granted(self, grant: Grant) -> None:
+        """Count what is about to be sent."""
+        if not grant.renewed:
+            self._calibration.granted(grant)
+
+    def released(self, grant: Grant) -> None:
+        """Count what was not sent after all."""
+        self._calibration.withdrawn(grant)
+
+    def reported(self, grant: Grant, usage: Usage, now: float) -> bool:
+        """Learn from the first report of a grant; tell whether the terms should be looked at at once."""
+        cause = self._throttling.hear(usage, grant.tokens, now)
+        if usage.status == "429":
+            self._calibration.withdrawn(grant)
+            if cause == "tokens":
+                self._doubted_until = now + self._doubt
+            return True
+        if usage.final:
+            self._calibration.completed(grant, usage)
+            self._completions.add(grant.order.app, usage)
+        return False
+
+    def look(self, ledger: Ledger, now: float, *, urgent: bool = False) -> bool:
+        """Let the ledger go by what is known by now; tell whether its terms changed."""
+        if now < self._next_look and not urgent:
+            return False
+        self._next_look = now + self._limits.window / _LOOKS
+        terms = self._limits.terms(
+            tpm=self._tpm(now),
+            bias=self._bias(now),
+            margin=round(self._throttling.margin(now), 3),
+            sub_margin=round(self._throttling.sub_margin(now), 3),
+            paused_until=self._throttling.paused_until,
+        )
+        changed = terms != ledger.terms
+        if changed:
+            ledger.adjust(terms, now)
+        return changed
+
+    def suggestion(self, app: str, ledger: Ledger) -> int | None:
+        """Return a ``max_tokens`` that is usually enough, while it is tokens that keep callers waiting."""
+        use = ledger.tokens / ledger.terms.tpm
+        if use < _BINDING or use < ledger.requests / ledger.terms.rpm:
+            return None
+        return self._completions.suggestion(app)
+
+    def facts(self, now: float) -> dict[str, Any]:
+        """Return what was learned, in the words of the wire."""
+        evidence = self._calibration.evidence()
+        return {
+            "paused_seconds": round(max(0.0, self._throttling.paused_until - now), 3),
+            "http_429": sum(self._throttling.refused.values()),
+            "http_429_by_cause": dict(self._throttling.refused),
+            "bias": round(self._calibration.bias, 3),
+            "unaccounted_tokens": self._calibration.unaccounted,
+            "settling_evidence": None
+            if evidence is None
+            else {
+                "observations": round(evidence.observations),
+                "judged": round(evidence.judged, 4),
+                "actual": round(evidence.actual, 4),
+            },
+            "margin_seconds": round(self._limits.margin + self._throttling.margin(now), 3),
+            "sub_margin_seconds": round(self._limits.sub_margin + self._throttling.sub_margin(now), 3),
+            "suggested_max_tokens": self._completions.suggestions(),
+        }
+
+    def _tpm(self, now: float) -> int:
+        """Return the tokens per window that are ours."""
+        limit = self._throttling.tpm(now)
+        return max(limit - self._calibration.unaccounted, math.ceil(limit * _LEAST_SHARE))
+
+    def _bias(self, now: float) -> float:
+        """Return the bias to go by, to the nearest half percent, so that small changes reprice nothing."""
+        bias = round(self._calibration.bias * 200) / 200
+        return max(bias, 1.0) if now < self._doubted_until else bias

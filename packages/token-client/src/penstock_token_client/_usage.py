@@ -1,0 +1,38 @@
+"""What a call to the model used, as its caller reports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ._ratelimit import SILENCE, RateLimit
+
+CallStatus = Literal["ok", "429", "error", "truncated"]
+"""How the call to the model ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """One report.
+
+    Attributes:
+        prompt_tokens: Tokens of the prompt, as billed.
+        completion_tokens: Tokens of the answer, as billed.
+        status: How the call ended.
+        ratelimit: What the response's headers said.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    status: CallStatus = "ok"
+    ratelimit: RateLimit = SILENCE
+
+    @property
+    def tokens(self) -> int:
+        """Everything that was used."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def final(self) -> bool:
+        """Whether that is all that Azure will ever count: not so for a call that failed."""
+        return self.status in ("ok", "truncated")
