@@ -61,9 +61,7 @@ FULL = Length(callers=200, tokens=100, window=60.0, poll=60.0, cut=15.0)
 LENGTH = FULL if os.environ.get("PENSTOCK_SURVIVAL") == "full" else QUICK
 HOLD = 1.0  # seconds for which a caller between two polls keeps its turn; more than usual, for a busy machine
 LATE = 1.0
-"""Seconds by which a busy machine may bring a grant late."""
-SAME_MOMENT = 0.15
-"""Seconds within which two events may be seen in front of the counter in another order than the counter saw them."""
+"""Seconds by which a busy machine may show an event late: closer ones may be seen in another order than they had."""
 
 
 @dataclass(eq=False)
@@ -100,13 +98,16 @@ class Wish:
         """Return for how long it was away between two polls of one counter."""
         return [after[0] - before[1] for before, after in pairwise(self.stood) if before[2] == after[2]]
 
-    def stands_at(self, moment: float) -> bool:
-        """Tell whether it surely stood in the line at a moment, or its turn was held for it."""
-        kept = any(
-            before[1] <= moment <= after[0] and before[2] == after[2] and after[0] - before[1] < HOLD - SAME_MOMENT
-            for before, after in pairwise(self.stood)
-        )
-        return kept or any(since + SAME_MOMENT < moment < until - SAME_MOMENT for since, until, _ in self.stood)
+    def waits_through(self, since: float, until: float) -> bool:
+        """Tell whether it stood in the line all that time, or its turn was held for it."""
+        began = ended = life = math.inf
+        for start, end, of in self.stood:
+            if of != life or start > ended + HOLD:
+                began, life = start, of
+            ended = end
+            if began <= since and until <= ended:
+                return True
+        return False
 
     def most_asks(self, per_poll: float, restarts: list[float]) -> float:
         """Return how often it may be asked: once, again for each poll that it waits, and for each restart."""
@@ -260,7 +261,9 @@ def passed(wishes: list[Wish]) -> list[tuple[Wish, Wish]]:
         (early, late)
         for early in wishes
         for late in wishes
-        if early.came + SAME_MOMENT < late.came and late.granted < early.granted and early.stands_at(late.granted)
+        if early.came + LATE < late.came
+        and late.granted + LATE < early.granted
+        and early.waits_through(late.granted - LATE, late.granted + LATE)
     ]
 
 
