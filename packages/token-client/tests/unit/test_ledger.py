@@ -220,10 +220,14 @@ class LedgerMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.keys)))
         sent = self.keys[key]
         wish = order(sent.judged, requests=sent.requests, key=key)
-        if sent.released or not self.in_window(sent, self.now):
+        if self.ledger.earliest(wish, self.now) > self.now:
             return
-        if self.ledger.earliest(wish, self.now) <= self.now:
-            grant = self.ledger.grant(wish, self.now)
+        grant = self.ledger.grant(wish, self.now)
+        if sent.released or not self.in_window(sent, self.now):
+            assert grant.id != sent.id
+            self.keys[key] = Sent(grant, sent.judged, sent.requests, self.now)
+            self.sent.append(self.keys[key])
+        else:
             assert grant.id == sent.id
             if not sent.ended:
                 sent.times.append(self.now)
