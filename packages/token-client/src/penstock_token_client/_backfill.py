@@ -29,6 +29,10 @@ class Slack:
         tokens, requests, starts = ledger.room(opens, now)
         return cls(opens, tokens - ledger.cost(head), requests - head.requests, starts - head.requests)
 
+    def admits(self, ledger: Ledger, not_before: float, now: float) -> bool:
+        """Tell whether anybody at all could start before the head without being in its way."""
+        return self.tokens >= 0 and self.requests > 0 and max(now, not_before) + ledger.terms.gap <= self.opens
+
     def passes_at(self, order: Order, ledger: Ledger, not_before: float, now: float) -> float | None:
         """Return the first time at which an order may start before the head, or None if it has to wait.
 

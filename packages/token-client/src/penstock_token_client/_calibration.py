@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._usage import Usage
 
 _ENOUGH = 8.0
-_GOOD = 0.03
+_GOOD = 0.06
 """The misfit, as a share of the limit, above which nothing is believed."""
 
 _LEAST_BIAS = 0.5

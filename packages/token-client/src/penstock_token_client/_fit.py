@@ -1,8 +1,8 @@
 """What was observed lately, explained by two causes: how Azure counts our estimates, and others beside us.
 
 Least squares with forgetting, in constant time and room. What the observations cannot tell apart is put down to our
-estimates, unless that would take too much: hence a prior for each cause (ridge regression). All amounts are shares of
-the pool's limit.
+estimates, unless that would take too much: hence a prior for each cause (ridge regression), which counts the more, the
+noisier the observations are. All amounts are shares of the pool's limit.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from dataclasses import dataclass
 _FORGET = 0.985
 """What an observation still weighs after the next one: about 70 count at a time."""
 
+_ENOUGH_FOR_TWO = 30.0
 _NOISE = 0.005
-_BIAS_HOLD = (_NOISE / 0.15) ** 2
-_OTHERS_HOLD = (_NOISE / 0.03) ** 2
-_LEAST_OTHERS = 0.01
+"""The misfit that is expected at least."""
+
+_BIAS = 0.15
+_OTHERS = 0.03
+"""How far the causes are expected to be from what is expected."""
+
+_LEAST_OTHERS = 0.03
+"""Less than this is put down to our estimates: a request that is counted a moment late looks like that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +74,24 @@ class Fit:
 
     def line(self) -> Line:
         """Return the line that explains most: with others beside us only if they are worth a mention."""
-        bias, others = self._both()
-        if others < _LEAST_OTHERS:
-            bias, others = (self._py + _BIAS_HOLD * self._expected) / (self._pp + _BIAS_HOLD), 0.0
-        return Line(bias, others, self._misfit(bias, others), self._n)
+        alone = self._bias_alone()
+        line = Line(alone, 0.0, self._misfit(alone, 0.0), self._n)
+        if self._n < _ENOUGH_FOR_TWO:
+            return line
+        bias, others = self._both(_NOISE)
+        bias, others = self._both(max(self._misfit(bias, others), _NOISE))
+        return line if others < _LEAST_OTHERS else Line(bias, others, self._misfit(bias, others), self._n)
 
-    def _both(self) -> tuple[float, float]:
-        """Solve for both causes."""
-        pp, tt = self._pp + _BIAS_HOLD, self._tt + _OTHERS_HOLD
-        py = self._py + _BIAS_HOLD * self._expected
+    def _bias_alone(self) -> float:
+        """Solve for the bias, as if nobody else were there."""
+        hold = (_NOISE / _BIAS) ** 2
+        return (self._py + hold * self._expected) / (self._pp + hold)
+
+    def _both(self, noise: float) -> tuple[float, float]:
+        """Solve for both causes; the noisier the observations, the more counts what is expected."""
+        hold = (noise / _BIAS) ** 2
+        pp, tt = self._pp + hold, self._tt + (noise / _OTHERS) ** 2
+        py = self._py + hold * self._expected
         determinant = pp * tt - self._pt * self._pt
         bias = (py * tt - self._ty * self._pt) / determinant
         return bias, (self._ty * pp - py * self._pt) / determinant

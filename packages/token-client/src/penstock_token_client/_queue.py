@@ -2,8 +2,8 @@
 
 The first caller of the app whose turn it is heads the line. Until its order fits, smaller orders of its own app and of
 others may pass it, if they provably do not move its start. Those who waited start evenly spaced, not in bursts: a burst
-reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait starts at
-once. Everything here is synchronous and is told the time.
+reaches Azure late and in disorder, because the workers that send it have other things to do. Who need not wait starts
+at once. Everything here is synchronous and is told the time.
 """
 
 from __future__ import annotations
@@ -170,6 +170,8 @@ class WaitQueue:
         if len(self._places) == 1:
             return []
         slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
+        if not slack.admits(self._ledger, self._next_start, now):
+            return []
         found = (self._first_passing(app, head, slack, now) for app in self._places.apps())
         return sorted((passing for passing in found if passing is not None), key=lambda passing: self._tag(passing[0]))
 
