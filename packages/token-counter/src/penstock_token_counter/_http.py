@@ -64,12 +64,13 @@ def _lock(desk: Desk) -> Handler:
 
     async def lock(request: web.Request) -> web.StreamResponse:
         message = LockRequest.parse(await _body(request))
-        early = web.StreamResponse(headers={"Content-Type": "application/json"})
+        early: web.StreamResponse | None = None
 
         async def tell_place(ticket: str) -> None:
             """Send the headers alone; HTTP/1.0 knows no body whose length comes later."""
+            nonlocal early
             if request.version >= HttpVersion11:
-                early.headers[TICKET_HEADER] = ticket
+                early = web.StreamResponse(headers={"Content-Type": "application/json", TICKET_HEADER: ticket})
                 await early.prepare(request)
 
         answer, given = await desk.lock(message, tell_place)
@@ -83,9 +84,9 @@ def _lock(desk: Desk) -> Handler:
     return lock
 
 
-async def _send(request: web.Request, early: web.StreamResponse, answer: LockAnswer) -> web.StreamResponse:
+async def _send(request: web.Request, early: web.StreamResponse | None, answer: LockAnswer) -> web.StreamResponse:
     """Write an answer to its end: its body only, if the headers went early."""
-    if early.prepared:
+    if early is not None:
         await early.write_eof(_encoded(answer.to_json()))
         return early
     response = _json(answer.to_json())

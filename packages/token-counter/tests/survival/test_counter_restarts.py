@@ -208,11 +208,6 @@ class Judge:
         async for line in callers.stdout:
             self.arrivals.append(float(line))
 
-    def use(self) -> float:
-        """Return the share of the limit that arrived within the window that ends now."""
-        since = time.monotonic() - self._length.window
-        return sum(at > since for at in self.arrivals) * self._length.tokens / self._length.limits.tpm
-
     def most(self) -> float:
         """Return the largest share of any window, less what a grant may be late."""
         limits, arrivals = self._length.limits, sorted(self.arrivals)
@@ -221,10 +216,11 @@ class Judge:
         return most * self._length.tokens / limits.tpm
 
     async def until_full(self, within: float) -> float:
-        """Wait until the use is above 95 %, and return how many seconds that took."""
+        """Wait until what arrives from now on fills 95 % of a window, and return how many seconds that took."""
         began = time.monotonic()
+        enough = 0.95 * self._length.limits.tpm / self._length.tokens
         async with asyncio.timeout(within):
-            while self.use() < 0.95:
+            while sum(at > max(began, time.monotonic() - self._length.window) for at in self.arrivals) < enough:
                 await asyncio.sleep(0.01)
         return time.monotonic() - began
 
