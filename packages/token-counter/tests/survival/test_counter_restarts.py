@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -39,13 +39,17 @@ SCRIPT = Path(__file__).parents[1] / "waiting_callers.py"
 
 @dataclass(frozen=True)
 class Length:
-    """How long everything takes, in seconds, and how many callers there are."""
+    """How long everything takes, in seconds, and how many callers there are.
+
+    A busy machine may show an event ``late`` seconds late: closer ones may be seen in another order than they had.
+    """
 
     callers: int
     tokens: int
     window: float
     poll: float
     cut: float
+    late: float
 
     @property
     def limits(self) -> Limits:
@@ -56,12 +60,10 @@ class Length:
         )
 
 
-QUICK = Length(callers=60, tokens=250, window=3.0, poll=2.0, cut=1.0)
-FULL = Length(callers=200, tokens=100, window=60.0, poll=60.0, cut=15.0)
+QUICK = Length(callers=60, tokens=250, window=3.0, poll=2.0, cut=1.0, late=1.0)
+FULL = Length(callers=200, tokens=100, window=60.0, poll=60.0, cut=15.0, late=3.0)
 LENGTH = FULL if os.environ.get("PENSTOCK_SURVIVAL") == "full" else QUICK
 HOLD = 1.0  # seconds for which a caller between two polls keeps its turn; more than usual, for a busy machine
-LATE = 1.0
-"""Seconds by which a busy machine may show an event late: closer ones may be seen in another order than they had."""
 
 
 @dataclass(eq=False)
@@ -82,8 +84,8 @@ class Wish:
 
     @property
     def came(self) -> float:
-        """When it was told its place."""
-        return self.stood[0][0] if self.stood else math.inf
+        """When it was told its place, or when it asked if it never had one."""
+        return self.stood[0][0] if self.stood else self.asked
 
     @contextmanager
     def standing(self, life: int) -> Iterator[None]:
@@ -141,7 +143,7 @@ class Front:
                 if TICKET_HEADER in answer.headers:
                     response.headers[TICKET_HEADER] = answer.headers[TICKET_HEADER]
                 await response.prepare(request)
-                with wish.standing(life):
+                with wish.standing(life) if TICKET_HEADER in answer.headers else nullcontext():
                     said = await answer.read()
         except aiohttp.ClientConnectorError:
             wish.asks -= 1
@@ -211,7 +213,7 @@ class Judge:
     def most(self) -> float:
         """Return the largest share of any window, less what a grant may be late."""
         limits, arrivals = self._length.limits, sorted(self.arrivals)
-        window = limits.window + limits.margin - LATE
+        window = limits.window + limits.margin - self._length.late
         most = max(sum(start <= at < start + window for at in arrivals[n:]) for n, start in enumerate(arrivals))
         return most * self._length.tokens / limits.tpm
 
@@ -251,15 +253,15 @@ async def restart(counter: KeptCounter, front: Front, how: str) -> None:
     await counter.listens()
 
 
-def passed(wishes: list[Wish]) -> list[tuple[Wish, Wish]]:
+def passed(wishes: list[Wish], late_by: float) -> list[tuple[Wish, Wish]]:
     """Return who stood in the line, or had its turn held, and was passed by whom who came later."""
     return [
         (early, late)
         for early in wishes
         for late in wishes
-        if early.came + LATE < late.came
-        and late.granted + LATE < early.granted
-        and early.waits_through(late.granted - LATE, late.granted + LATE)
+        if early.came + late_by < late.came
+        and late.granted + late_by < early.granted
+        and early.waits_through(late.granted - late_by, late.granted + late_by)
     ]
 
 
@@ -286,6 +288,6 @@ async def test_a_restarted_counter_is_full_again_soon_and_keeps_every_place(
     _log.info("largest window: %.3f of the limit", judge.most())
     assert len(granted) > 2 * length.callers
     assert asks <= most_asks
-    assert passed(list(front.wishes.values())) == []
+    assert passed(list(front.wishes.values()), length.late) == []
     assert gaps[len(gaps) // 2] < HOLD
     assert judge.most() <= 1
