@@ -41,14 +41,10 @@ class FairShares:
         self._virtual = self.start(app)
 
     def charge(self, app: str, tokens: int) -> None:
-        """Move the app's clock on by an order that had its turn."""
-        self._set(app, self.start(app) + self._cost(app, tokens))
+        """Move the app's clock on by an order that had its turn, or passed the head.
 
-    def charge_passing(self, app: str, tokens: int) -> None:
-        """Move the app's clock on by an order that passed the head.
-
-        As far as a turn would have brought it, but no further: otherwise an app that uses for hours what nobody else
-        can use would have to stand back as long when another app comes.
+        In either case as far as one turn brings it, and no further: otherwise an app that uses for hours what nobody
+        else can use would have to stand back as long when another app comes.
         """
         self._set(app, max(self.start(app), self._virtual + self._cost(app, tokens)))
 

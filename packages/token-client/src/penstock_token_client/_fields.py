@@ -41,7 +41,8 @@ class Fields:
         if not isinstance(data, dict):
             raise ProtocolError("body", "the body must be a JSON object")
         self._data: dict[str, Any] = data
-        if data.get("v", version) != version:
+        given = data.get("v", version)
+        if isinstance(given, bool) or given != version:
             raise ProtocolError("v", f"v must be {version}, the only version spoken here")
 
     def text(self, name: str) -> str:
@@ -64,7 +65,7 @@ class Fields:
 
     def count(self, name: str, default: int | None = None) -> int:
         """Return a whole number of at least 0."""
-        value = self._data.get(name, default)
+        value = self._given(name, default)
         if value is None:
             raise ProtocolError(name, f"{name} is missing")
         fault = count_fault(name, value)
@@ -74,21 +75,26 @@ class Fields:
 
     def seconds(self, name: str, default: float) -> float:
         """Return a number of seconds of at least 0."""
-        value = self._data.get(name, default)
+        value = self._given(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_COUNT:
             raise ProtocolError(name, f"{name} must be a number of seconds of at least 0")
         return float(value)
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         """Return one of a few words; the first where it is absent."""
-        value = self._data.get(name, choices[0])
+        value = self._given(name, choices[0])
         if value not in choices:
             raise ProtocolError(name, f"{name} must be one of {', '.join(choices)}")
         return str(value)
 
     def object(self, name: str) -> dict[str, Any]:
         """Return an object, empty where it is absent."""
-        value = self._data.get(name) or {}
+        value = self._given(name, {})
         if not isinstance(value, dict):
             raise ProtocolError(name, f"{name} must be an object")
         return value
+
+    def _given(self, name: str, default: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """Return what a field holds; the default where it is absent or null."""
+        value = self._data.get(name)
+        return default if value is None else value

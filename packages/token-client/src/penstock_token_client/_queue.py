@@ -139,7 +139,7 @@ class WaitQueue:
             passing = next((waiter for waiter, at in self._passing(head, now) if at <= now), None)
             if passing is None:
                 return
-            self._shares.charge_passing(passing.order.app, self._ledger.cost(passing.order))
+            self._shares.charge(passing.order.app, self._ledger.cost(passing.order))
             yield passing, self._start(passing, now)
 
     def wake_at(self, now: float) -> float | None:

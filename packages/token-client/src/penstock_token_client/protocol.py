@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ._arguments import MAX_COUNT
-from ._fields import Fields, ProtocolError
+from ._fields import MAX_TEXT, Fields, ProtocolError
 from ._ids import DEFAULT_POOL, grant_id, pool_path, request_ids, wire_id
 from ._ratelimit import SILENCE, RateLimit
 from ._usage import Usage
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_POOL",
+    "MAX_COUNT",
+    "MAX_TEXT",
     "MAX_WAIT",
+    "STATUSES",
     "TICKET_HEADER",
     "VERSION",
     "EndAnswer",
@@ -54,7 +57,8 @@ TICKET_HEADER = "Penstock-Ticket"
 """The header that names the place of a caller who waits. It comes before the body, so that a connection which breaks
 meanwhile loses no place, not even if the counter ended with it."""
 
-_STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
+STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
+"""How a request can have ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +119,7 @@ class LockAnswer:
         request_id: What to report or release.
         expires_at: When the charge ages out, in seconds since the epoch.
         suggested_max_tokens: A lower ``max_tokens`` that is usually enough.
+        deployment: The deployment that the quota is for, where the counter was told its name.
         code: Why not: ``limited``, ``queue_full``, ``exceeds_quota``, ``paused`` or ``retry``.
         message: Why not, in words.
         retry_after: Seconds after which it fits if nobody else asks.
@@ -126,6 +131,7 @@ class LockAnswer:
     request_id: str | None = None
     expires_at: float | None = None
     suggested_max_tokens: int | None = None
+    deployment: str | None = None
     code: str | None = None
     message: str | None = None
     retry_after: float | None = None
@@ -142,6 +148,7 @@ class LockAnswer:
             request_id=_text(data.get("request_id")),
             expires_at=_number(data.get("expires_at")),
             suggested_max_tokens=None if suggested is None else int(suggested),
+            deployment=_text(data.get("deployment")),
             code=_text(data.get("code")),
             message=_text(data.get("message")),
             retry_after=None if milliseconds is None else milliseconds / 1000,
@@ -152,7 +159,10 @@ class LockAnswer:
         """Return the answer, without what says nothing."""
         answer: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("allowed", "expires_at", "suggested_max_tokens", "code", "message", "ticket", "position")
+            for name in (
+                *("allowed", "expires_at", "suggested_max_tokens", "deployment"),
+                *("code", "message", "ticket", "position"),
+            )
         }
         if self.request_id is not None:
             answer |= request_ids(self.request_id)
@@ -182,7 +192,7 @@ class ReportRequest:
             request_id=fields.text("request_id"),
             prompt_tokens=fields.count("prompt_tokens"),
             completion_tokens=fields.count("completion_tokens"),
-            status=cast("CallStatus", fields.choice("status", _STATUSES)),
+            status=cast("CallStatus", fields.choice("status", STATUSES)),
             ratelimit=RateLimit.from_json(fields.object("ratelimit")),
         )
 

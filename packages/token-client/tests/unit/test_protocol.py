@@ -64,7 +64,7 @@ def test_a_release_arrives_as_it_was_sent(message: ReleaseRequest) -> None:
 
 
 def test_an_answer_arrives_as_it_was_sent() -> None:
-    granted = LockAnswer(allowed=True, request_id="a:b", expires_at=17.5, suggested_max_tokens=400)
+    granted = LockAnswer(allowed=True, request_id="a:b", expires_at=17.5, suggested_max_tokens=400, deployment="d")
     denied = LockAnswer(allowed=False, code="limited", message="no", retry_after=1.5, ticket="t")
 
     assert LockAnswer.read(travelled(granted.to_json())) == granted
@@ -107,6 +107,23 @@ def test_unknown_fields_are_ignored_and_unknown_versions_are_not() -> None:
     assert LockRequest.parse(message).token_count == 1
     with pytest.raises(ProtocolError, match="v must be 1"):
         LockRequest.parse({**message, "v": 2})
+
+
+def test_null_says_as_much_as_a_field_that_is_absent() -> None:
+    lock = {"app_id": "a", "token_count": 1}
+    report = {"app_id": "a", "request_id": "b:c", "prompt_tokens": 1, "completion_tokens": 1}
+    empty = dict.fromkeys(["max_tokens", "requests", "wait_seconds", "idempotency_key", "ticket"])
+
+    assert LockRequest.parse({**lock, **empty}) == LockRequest.parse(lock)
+    assert ReportRequest.parse({**report, "status": None, "ratelimit": None}) == ReportRequest.parse(report)
+
+
+@pytest.mark.parametrize(("field", "value"), [("v", True), ("ratelimit", []), ("ratelimit", 0), ("status", "")])
+def test_what_only_resembles_the_right_value_is_refused(field: str, value: object) -> None:
+    report = {"app_id": "a", "request_id": "b:c", "prompt_tokens": 1, "completion_tokens": 1}
+
+    with pytest.raises(ProtocolError, match=field):
+        ReportRequest.parse({**report, field: value})
 
 
 def test_a_long_wait_is_cut_to_the_longest_poll() -> None:

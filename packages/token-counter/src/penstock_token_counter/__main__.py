@@ -1,19 +1,18 @@
-"""The command ``penstock-token-counter``: listen, say where, and stop in good order."""
+"""The command ``penstock-token-counter``: one word says what to do, and none means to serve."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
-import json
-import os
-import signal
+import importlib
 import sys
-import threading
+from typing import TYPE_CHECKING
 
-from ._counter import TokenCounter
-from ._options import Options, UsageError, read_options
-from ._records import JournalError
+from ._usage import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = {"serve": "_serve", "key": "_key"}
+"""The module of each command, imported on use; its ``run`` takes the arguments and returns the exit status."""
 
 _USAGE = 2
 """The exit status for what the user can put right."""
@@ -21,76 +20,22 @@ _USAGE = 2
 
 def main() -> None:
     """Run the command."""
+    arguments = sys.argv[1:]
+    command = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "serve"
     try:
-        options = read_options(sys.argv[1:])
-        asyncio.run(_serve(options))
+        status = _run(command, arguments)
     except UsageError as error:
         sys.stderr.write(f"penstock-token-counter: {error}\n")
-        sys.exit(_USAGE)
+        status = _USAGE
+    sys.exit(status)
 
 
-async def _serve(options: Options) -> None:
-    """Serve until a signal, or the end of standard input, says stop."""
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    counter = TokenCounter(
-        options.pools,
-        host=options.host,
-        port=options.port,
-        assume_idle=options.assume_idle,
-        journal=options.journal,
-    )
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(counter)
-        except OSError as error:
-            raise UsageError(_cannot_listen(options, error)) from None
-        except JournalError as error:
-            raise UsageError(f"--journal {options.journal} cannot be used: {error}") from None
-        _announce(counter.url, options)
-        if options.stop_with_stdin:
-            _stop_with_stdin(stop)
-        await stop.wait()
-
-
-def _announce(url: str, options: Options) -> None:
-    """Say where it listens."""
-    if options.json:
-        line = json.dumps({"v": 1, "url": url, "pools": list(options.pools)})
-    else:
-        unknown = "without a journal" if options.journal is None else "if its journal is new"
-        full = f"; {unknown}, nothing is granted for the first minute (--assume-idle grants at once)"
-        start = "" if options.assume_idle else full
-        line = f"token counter for {', '.join(options.pools)} at {url}{start}"
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    """Stop on Ctrl-C and on termination."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-
-
-def _stop_with_stdin(stop: asyncio.Event) -> None:
-    """Stop when standard input ends; a thread waits for it, because files and terminals cannot be polled."""
-    loop = asyncio.get_running_loop()
-
-    def wait_for_the_end() -> None:
-        while os.read(0, 4096):
-            pass
-        loop.call_soon_threadsafe(stop.set)
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-
-
-def _cannot_listen(options: Options, error: OSError) -> str:
-    """Say why the address is not to be had, and what to do."""
-    where = f"port {options.port} on {options.host}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use: stop what listens there, or give another --port (0 takes a free one)."
-    return f"cannot listen on {where} ({error.strerror or error}): give another --host or --port"
+def _run(command: str, arguments: Sequence[str]) -> int:
+    """Run one command."""
+    if command not in _COMMANDS:
+        raise UsageError(f"there is no command {command!r}, only {', '.join(_COMMANDS)}; see --help")
+    status: int = importlib.import_module(f".{_COMMANDS[command]}", __package__).run(arguments)
+    return status
 
 
 if __name__ == "__main__":

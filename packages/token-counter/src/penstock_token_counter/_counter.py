@@ -10,9 +10,13 @@ from aiohttp import web
 
 from penstock_token_client.protocol import pool_path
 
+from ._access import Access, check_exposure
+from ._callers import Callers
 from ._desk import Desk
+from ._entra import Tokens
 from ._http import build_app
 from ._journal import Journal
+from ._rate import CallRate
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 
 _LAST_ANSWERS = 5.0
 """Seconds for answers under way when the counter stops."""
+
+_IDLE = 120.0
+"""Seconds after which a connection that says nothing is closed: more than clients and proxies keep one."""
 
 
 class TokenCounter:
@@ -38,9 +45,16 @@ class TokenCounter:
         journal: A directory of this counter's own, in which every grant is kept before it is answered. A counter that
             finds its journal there goes on where it was, whatever ended it, and ``assume_idle`` matters only for
             pools of which the journal does not know.
+        deployments: The name of each pool's deployment, which whoever is granted quota is told.
+        access: Who may use the counter; None: everybody who reaches it.
+        insecure: Listen where others can reach the counter, although ``access`` asks nobody for a key.
+        requests_per_second: How often one caller may ask: an app that shows its key, otherwise an address, except
+            this machine's own.
 
     Raises:
-        ValueError: There is no pool, the name of one cannot be part of a path, or ``sharing`` names an unknown one.
+        ValueError: There is no pool, the name of one cannot be part of a path, an option names an unknown one, or
+            others could reach a counter that asks nobody for a key.
+        ImportError: ``access`` accepts tokens of Entra ID, and the extra ``entra`` is not installed.
         OSError: On entering, when the address is not to be had.
         JournalError: On entering, when the journal cannot be used: another process has it, it cannot be written, or
             another version of this counter wrote it.
@@ -55,16 +69,26 @@ class TokenCounter:
         assume_idle: bool = False,
         sharing: Mapping[str, Sharing] | None = None,
         journal: str | os.PathLike[str] | None = None,
+        deployments: Mapping[str, str] | None = None,
+        access: Access | None = None,
+        insecure: bool = False,
+        requests_per_second: float = 1000.0,
     ) -> None:
         if not pools:
             raise ValueError("pools must name at least one pool")
         for pool in pools:
             pool_path(pool)
-        for pool in sharing or {}:
-            if pool not in pools:
-                raise ValueError(f"sharing names the pool {pool!r}, which pools does not")
+        for option, named in (("sharing", sharing), ("deployments", deployments)):
+            for pool in named or {}:
+                if pool not in pools:
+                    raise ValueError(f"{option} names the pool {pool!r}, which pools does not")
+        self._access = Access() if access is None else access
+        check_exposure(host, self._access, insecure=insecure)
+        self._rate = CallRate(requests_per_second)
+        self._tokens = None if self._access.entra is None else Tokens(self._access.entra, self._access)
         self._pools = dict(pools)
         self._sharing = dict(sharing or {})
+        self._deployments = dict(deployments or {})
         self._host = host
         self._port = port
         self._assume_idle = assume_idle
@@ -84,16 +108,13 @@ class TokenCounter:
             journal = None if self._directory is None else Journal(self._directory)
             if journal is not None:
                 stack.push_async_callback(journal.aclose)
-            self._desks = {
-                pool: Desk(
-                    pool, limits, assume_idle=self._assume_idle, sharing=self._sharing.get(pool), journal=journal
-                )
-                for pool, limits in self._pools.items()
-            }
+            self._desks = {pool: self._desk(pool, journal) for pool in self._pools}
             await self._listen(stack)
             if journal is not None:
                 pools = {pool: desk.gate.pool for pool, desk in self._desks.items()}
                 await journal.open(pools, assume_idle=self._assume_idle)
+            for desk in self._desks.values():
+                desk.opened()
             self._ending = stack.pop_all()
         return self
 
@@ -105,11 +126,29 @@ class TokenCounter:
             desk.gate.close()
         await self._ending.aclose()
 
+    def _desk(self, pool: str, journal: Journal | None) -> Desk:
+        """Return the desk of a pool."""
+        return Desk(
+            pool,
+            self._pools[pool],
+            assume_idle=self._assume_idle,
+            sharing=self._sharing.get(pool),
+            journal=journal,
+            deployment=self._deployments.get(pool),
+        )
+
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         """Open the port."""
+        if self._tokens is not None:
+            stack.push_async_callback(self._tokens.aclose)
+        callers = Callers(self._access, tokens=self._tokens, rate=self._rate)
         # A handler is cancelled when its caller disconnects: that is how a vanished caller loses its turn.
         runner = web.AppRunner(
-            build_app(self._desks), handler_cancellation=True, access_log=None, shutdown_timeout=_LAST_ANSWERS
+            build_app(self._desks, callers),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=_LAST_ANSWERS,
+            keepalive_timeout=_IDLE,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
 from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError, grant_id, wire_id
 
+from ._foreign import ForeignIds
 from ._journal import RETRY_AFTER, JournalPausedError
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _RETRY_AFTER = 1.0
 """Seconds until a counter that stops is likely to be back, or a full line to have a place."""
+
+
+JOURNAL_STATES = ("none", "replaying", "writing", "paused")
 
 
 class UnknownIdError(LookupError):
@@ -48,6 +52,7 @@ class Desk:
         assume_idle: Grant from the start, as if nothing had been sent in the last minute.
         sharing: How its apps share it; None: all alike.
         journal: Where every change is kept; it knows what was sent in the last minute.
+        deployment: A name that is passed on to whoever is granted quota.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Desk:
         assume_idle: bool = False,
         sharing: Sharing | None = None,
         journal: Journal | None = None,
+        deployment: str | None = None,
     ) -> None:
         self.pool = pool
         recorder = None if journal is None else journal.recorder(pool)
@@ -65,12 +71,20 @@ class Desk:
         self.gate = Gate(limits, assume_full=assume_full, sharing=sharing, on_change=recorder)
         self._journal = journal
         self._limits = limits
+        self._deployment = deployment
         self._refused = 0
+        self._foreign = ForeignIds(
+            pool, instance=self.gate.pool.instance, since=self.gate.clock() + self.gate.pool.ledger.terms.span
+        )
 
     @property
     def ready(self) -> bool:
         """Whether locks are answered: what was granted before is known, and the counter does not stop."""
         return not self.gate.closed and (self._journal is None or self._journal.ready)
+
+    def opened(self) -> None:
+        """Note that what was granted before is known."""
+        self._foreign.adopt(charge.id for charge in self.gate.pool.ledger.charges(self.gate.clock()))
 
     async def lock(self, message: LockRequest, tell_place: TellPlace | None = None) -> tuple[LockAnswer, Given | None]:
         """Grant quota, now or within the seconds that the caller waits, and durably before the caller learns of it.
@@ -137,7 +151,8 @@ class Desk:
             JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
         """
         await self._replayed()
-        known = self.gate.settle(_ours(message.request_id), message.usage())
+        grant_id = _ours(message.request_id)
+        known = self._is_of(message.app_id, grant_id) and self.gate.settle(grant_id, message.usage())
         await self._commit()
         return EndAnswer(success=True, known=known)
 
@@ -150,7 +165,8 @@ class Desk:
         """
         await self._replayed()
         if message.request_id is not None:
-            known = self.gate.release(_ours(message.request_id))
+            grant_id = _ours(message.request_id)
+            known = self._is_of(message.app_id, grant_id) and self.gate.release(grant_id)
         else:
             known = self.gate.withdraw(message.app_id, message.idempotency_key or "")
         await self._commit()
@@ -158,7 +174,30 @@ class Desk:
 
     def status(self) -> dict[str, Any]:
         """Say how the pool stands."""
-        return {"pool": self.pool, **self.gate.status(), "refused": self._refused}
+        return {
+            "pool": self.pool,
+            **self.gate.status(),
+            "refused": self._refused,
+            "foreign_ids": self._foreign.count,
+            "journal": self._journal_state(),
+            "deployment": self._deployment,
+        }
+
+    def _is_of(self, app: str, grant_id: str) -> bool:
+        """Tell whether a grant is in the window and belongs to an app; ids are easily guessed."""
+        now = self.gate.clock()
+        grant = self.gate.pool.ledger.named(grant_id, now)
+        if grant is None:
+            self._foreign.note(grant_id, now)
+        return grant is not None and grant.order.app == app
+
+    def _journal_state(self) -> str:
+        """Return which of `JOURNAL_STATES` the journal is in."""
+        if self._journal is None:
+            return "none"
+        if not self._journal.ready:
+            return "replaying"
+        return "paused" if self._journal.paused else "writing"
 
     async def _replayed(self) -> None:
         """Wait until what was granted before is known."""
@@ -182,7 +221,7 @@ class Desk:
             if tell_place is not None and not poll.future.done():
                 await tell_place(poll.waiter.ticket)
             grant = await self.gate.wait(poll, message.wait_seconds)
-        except (ConnectionError, asyncio.CancelledError):
+        except asyncio.CancelledError:
             self.gate.step_out(poll)
             raise
         if grant is not None:
@@ -200,6 +239,7 @@ class Desk:
             request_id=wire_id(grant.id),
             expires_at=round(expires_at, 3),
             suggested_max_tokens=pool.suggestion(grant.order.app),
+            deployment=self._deployment,
         )
 
     def _not_yet(self, order: Order, poll: Poll | None, *, ended: bool = False) -> LockAnswer:

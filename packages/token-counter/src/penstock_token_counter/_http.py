@@ -1,11 +1,11 @@
-"""The counter's paths: JSON in, JSON out, and a refusal that says which field is wrong."""
+"""The counter's paths, and who serves each."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from aiohttp import HttpVersion11, web
 
@@ -14,56 +14,71 @@ from penstock_token_client.protocol import (
     TICKET_HEADER,
     VERSION,
     LockRequest,
-    ProtocolError,
     ReleaseRequest,
     ReportRequest,
     pool_path,
 )
 
-from ._desk import UnknownIdError
-from ._journal import JournalPausedError
+from ._access import Access
+from ._answers import LARGEST_BODY, answer, body, encoded, refusal, refusing
+from ._callers import Callers
+from ._metrics import metrics
+from ._openapi import openapi
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from penstock_token_client.protocol import LockAnswer
 
+    from ._answers import Handler
     from ._desk import Desk
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_LARGEST_BODY = 64 * 1024
-"""Bytes; the longest message of the wire is far below."""
 
 _ALIASES = {"embedding": "/embedding"}
 """Paths that services written against earlier counters use."""
 
 
-def build_app(desks: Mapping[str, Desk]) -> web.Application:
+class _Message(Protocol):
+    """What an app sends."""
+
+    @property
+    def app_id(self) -> str:
+        """Who sends it."""
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """Read and check it."""
+
+
+_M = TypeVar("_M", bound=_Message)
+
+
+def build_app(desks: Mapping[str, Desk], callers: Callers | None = None) -> web.Application:
     """Serve each pool below its own path, and `DEFAULT_POOL` also without one."""
-    app = web.Application(client_max_size=_LARGEST_BODY)
+    callers = Callers(Access()) if callers is None else callers
+    app = web.Application(client_max_size=LARGEST_BODY)
     for pool, desk in desks.items():
         for path in {f"/pools/{pool}", pool_path(pool), _ALIASES.get(pool, pool_path(pool))}:
-            _add_pool(app, path, desk, desks)
+            _add_pool(app.router, path, desk, desks, callers)
+    app.router.add_get("/metrics", callers.reading(metrics(desks)))
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(desks))
-    app.router.add_route("*", "/{path:.*}", _not_found(desks))
+    app.router.add_get("/openapi.json", openapi(protected=callers.protected))
+    app.router.add_route("*", "/{path:.*}", callers.reading(_not_found(desks, _methods(app.router))))
     return app
 
 
-def _add_pool(app: web.Application, path: str, desk: Desk, desks: Mapping[str, Desk]) -> None:
+def _add_pool(router: web.UrlDispatcher, path: str, desk: Desk, desks: Mapping[str, Desk], callers: Callers) -> None:
     """Add the four calls of one pool."""
-    app.router.add_post(f"{path}/lock", _refusing(_lock(desk)))
-    app.router.add_post(f"{path}/report", _refusing(_report(desk)))
-    app.router.add_post(f"{path}/release", _refusing(_release(desk)))
-    app.router.add_get(f"{path}/status", _status(desk, desks))
+    router.add_post(f"{path}/lock", refusing(_lock(desk, callers)))
+    router.add_post(f"{path}/report", refusing(_report(desk, callers)))
+    router.add_post(f"{path}/release", refusing(_release(desk, callers)))
+    router.add_get(f"{path}/status", callers.reading(_status(desk, desks)))
 
 
-def _lock(desk: Desk) -> Handler:
+def _lock(desk: Desk, callers: Callers) -> Handler:
     """Serve ``POST /lock``."""
 
     async def lock(request: web.Request) -> web.StreamResponse:
-        message = LockRequest.parse(await _body(request))
         early: web.StreamResponse | None = None
 
         async def tell_place(ticket: str) -> None:
@@ -71,46 +86,62 @@ def _lock(desk: Desk) -> Handler:
             nonlocal early
             if request.version >= HttpVersion11:
                 early = web.StreamResponse(headers={"Content-Type": "application/json", TICKET_HEADER: ticket})
-                await early.prepare(request)
+                with contextlib.suppress(ConnectionError):  # whoever has gone is forgotten as everybody is who goes
+                    await early.prepare(request)
 
-        answer, given = await desk.lock(message, tell_place)
-        try:
-            return await _send(request, early, answer)
-        except (ConnectionError, asyncio.CancelledError):
+        def undeliverable() -> None:
             if given is not None:
                 desk.undeliverable(given)
-            raise
+
+        said, given = await desk.lock(await _admitted(request, LockRequest, desk, callers), tell_place)
+        return await _deliver(request, said, early, undeliverable)
 
     return lock
 
 
-async def _send(request: web.Request, early: web.StreamResponse | None, answer: LockAnswer) -> web.StreamResponse:
-    """Write an answer to its end: its body only, if the headers went early."""
-    if early is not None:
-        await early.write_eof(_encoded(answer.to_json()))
-        return early
-    response = _json(answer.to_json())
-    await response.prepare(request)
-    await response.write_eof()
+async def _deliver(
+    request: web.Request, said: LockAnswer, early: web.StreamResponse | None, undeliverable: Callable[[], None]
+) -> web.StreamResponse:
+    """Write an answer, only its body if the headers went early, and tell if its caller has gone.
+
+    That is no fault of ours, and no news for the log.
+    """
+    response = answer(said.to_json()) if early is None else early
+    try:
+        await response.prepare(request)
+        await (response.write_eof() if early is None else early.write_eof(encoded(said.to_json())))
+    except ConnectionError:
+        undeliverable()
+    except asyncio.CancelledError:
+        undeliverable()
+        raise
     return response
 
 
-def _report(desk: Desk) -> Handler:
+def _report(desk: Desk, callers: Callers) -> Handler:
     """Serve ``POST /report``."""
 
     async def report(request: web.Request) -> web.StreamResponse:
-        return _json((await desk.report(ReportRequest.parse(await _body(request)))).to_json())
+        return answer((await desk.report(await _admitted(request, ReportRequest, desk, callers))).to_json())
 
     return report
 
 
-def _release(desk: Desk) -> Handler:
+def _release(desk: Desk, callers: Callers) -> Handler:
     """Serve ``POST /release``."""
 
     async def release(request: web.Request) -> web.StreamResponse:
-        return _json((await desk.release(ReleaseRequest.parse(await _body(request)))).to_json())
+        return answer((await desk.release(await _admitted(request, ReleaseRequest, desk, callers))).to_json())
 
     return release
+
+
+async def _admitted(request: web.Request, kind: type[_M], desk: Desk, callers: Callers) -> _M:
+    """Return the message of a caller who may send it."""
+    caller = await callers.identify(request)
+    message = kind.parse(await body(request))
+    callers.admit(caller, message.app_id, desk.pool)
+    return message
 
 
 def _status(desk: Desk, desks: Mapping[str, Desk]) -> Handler:
@@ -119,15 +150,15 @@ def _status(desk: Desk, desks: Mapping[str, Desk]) -> Handler:
     async def status(request: web.Request) -> web.StreamResponse:
         pool = request.query.get("pool", desk.pool)
         if pool not in desks:
-            return _refusal(HTTPStatus.NOT_FOUND, _unknown_pool(pool, desks))
-        return _json({"v": VERSION, **desks[pool].status()})
+            return refusal(HTTPStatus.NOT_FOUND, _unknown_pool(pool, desks))
+        return answer({"v": VERSION, **desks[pool].status()})
 
     return status
 
 
 async def _healthz(_: web.Request) -> web.StreamResponse:
     """Say that the process is alive."""
-    return _json({"v": VERSION, "alive": True})
+    return answer({"v": VERSION, "alive": True})
 
 
 def _readyz(desks: Mapping[str, Desk]) -> Handler:
@@ -135,63 +166,32 @@ def _readyz(desks: Mapping[str, Desk]) -> Handler:
 
     async def readyz(_: web.Request) -> web.StreamResponse:
         ready = all(desk.ready for desk in desks.values())
-        return _json({"v": VERSION, "ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        return answer({"v": VERSION, "ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     return readyz
 
 
-def _not_found(desks: Mapping[str, Desk]) -> Handler:
+def _methods(router: web.UrlDispatcher) -> dict[str, list[str]]:
+    """Return the methods that each path serves."""
+    return {resource.canonical: sorted(route.method for route in resource) for resource in router.resources()}
+
+
+def _not_found(desks: Mapping[str, Desk], methods: Mapping[str, list[str]]) -> Handler:
     """Answer for every path and method that is not served."""
 
     async def not_found(request: web.Request) -> web.StreamResponse:
-        parts = request.path.strip("/").split("/")
+        path = request.path
+        if path in methods:
+            allowed = ", ".join(methods[path])
+            message = f"{path} takes no {request.method}, only {allowed}"
+            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, message[:200], headers={"Allow": allowed})
+        parts = path.strip("/").split("/")
         pool = parts[1] if parts[0] == "pools" and len(parts) > 1 else DEFAULT_POOL
         if parts[-1] in ("lock", "report", "release", "status") and pool not in desks:
-            return _refusal(HTTPStatus.NOT_FOUND, _unknown_pool(pool, desks))
-        return _refusal(HTTPStatus.NOT_FOUND, f"there is no {request.method} {request.path}"[:200])
+            return refusal(HTTPStatus.NOT_FOUND, _unknown_pool(pool, desks))
+        return refusal(HTTPStatus.NOT_FOUND, f"there is no {request.method} {path}"[:200])
 
     return not_found
-
-
-def _refusing(handler: Handler) -> Handler:
-    """Turn what a message does wrong into the answer that says so."""
-
-    async def refusing(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except ProtocolError as error:
-            return _refusal(HTTPStatus.BAD_REQUEST, str(error), field=error.field)
-        except UnknownIdError as error:
-            return _refusal(HTTPStatus.NOT_FOUND, str(error), field="request_id")
-        except JournalPausedError as error:
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        except web.HTTPRequestEntityTooLarge:
-            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {_LARGEST_BODY} bytes")
-
-    return refusing
-
-
-async def _body(request: web.Request) -> object:
-    """Return the decoded body."""
-    try:
-        return json.loads(await request.read())
-    except (ValueError, RecursionError):
-        raise ProtocolError("body", "the body must be JSON") from None
-
-
-def _json(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> web.Response:
-    """Return a response with a JSON body."""
-    return web.Response(body=_encoded(body), status=status, content_type="application/json")
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    """Return JSON as bytes."""
-    return json.dumps(body).encode()
-
-
-def _refusal(status: int, message: str, **facts: str) -> web.Response:
-    """Return a response that says what is wrong."""
-    return _json({"v": VERSION, "message": message, **facts}, status)
 
 
 def _unknown_pool(pool: str, desks: Mapping[str, Desk]) -> str:

@@ -1,43 +1,46 @@
-"""The command line of the counter, and what is wrong with it in one sentence."""
+"""The command line of ``serve``, and what is wrong with it in one sentence."""
 
 from __future__ import annotations
 
-import argparse
-import ipaddress
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from penstock_token_client import Limits
 from penstock_token_client.protocol import DEFAULT_POOL, pool_path
 
+from ._access import check_exposure
+from ._configuration import Configuration, PoolSettings, read_configuration
+from ._usage import Parser, UsageError
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
+__all__ = ["Options", "UsageError", "read_options"]
+
 _LARGEST_PORT = 65535
-
-
-class UsageError(Exception):
-    """Raised for a command line that cannot be followed; its text says what to do."""
+_HEADROOM = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """What the command line asks for."""
 
-    pools: dict[str, Limits]
+    configuration: Configuration
     host: str
     port: int
+    insecure: bool
     assume_idle: bool
     journal: str | None
+    requests_per_second: float
     json: bool
     stop_with_stdin: bool
 
-
-class _Parser(argparse.ArgumentParser):
-    """Raises its complaints instead of printing a usage block."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see --help")
+    @property
+    def pools(self) -> dict[str, Limits]:
+        """The limits of each pool, by its name."""
+        return {name: pool.limits for name, pool in self.configuration.pools.items()}
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -49,17 +52,21 @@ def read_options(arguments: Sequence[str]) -> Options:
     given = _parser().parse_args(arguments)
     if not 0 <= given.port <= _LARGEST_PORT:
         raise UsageError(f"--port {given.port} is no port: give 1 to {_LARGEST_PORT}, or 0 for a free one")
-    if not given.insecure and not _is_loopback(given.host):
-        raise UsageError(
-            f"--host {given.host} can be reached from outside and this counter checks no keys: "
-            "use a loopback address, or add --insecure if the network is closed"
-        )
+    if not 0 < given.requests_per_second < math.inf:
+        raise UsageError(f"--requests-per-second {given.requests_per_second} is no rate: give a number above 0")
+    configuration = _configuration(given)
+    try:
+        check_exposure(given.host, configuration.access, insecure=given.insecure)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
     return Options(
-        pools=_pools(given),
+        configuration=configuration,
         host=given.host,
         port=given.port,
+        insecure=given.insecure,
         assume_idle=given.assume_idle,
         journal=given.journal,
+        requests_per_second=given.requests_per_second,
         json=given.json,
         stop_with_stdin=given.stop_with_stdin,
     )
@@ -67,11 +74,13 @@ def read_options(arguments: Sequence[str]) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = _Parser(
+    parser = Parser(
         prog="penstock-token-counter",
         description="Own the tokens-per-minute and requests-per-minute quota that a fleet of workers shares.",
+        epilog="Another command: penstock-token-counter key prints a new key for an app.",
     )
     add = parser.add_argument
+    add("--config", metavar="FILE", help="pools.toml: pools, apps and their keys, instead of --pool, --tpm and --rpm")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", default=8001, type=int, help="port to listen on, 0 for a free one (default: %(default)s)")
     add(
@@ -83,22 +92,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--tpm", type=int, help=f"tokens per minute of the pool {DEFAULT_POOL!r}")
     add("--rpm", type=int, help=f"requests per minute of the pool {DEFAULT_POOL!r}")
-    add("--headroom", default=0.02, type=float, help="share added to prompt estimates (default: %(default)s)")
+    add("--headroom", type=float, help=f"share added to prompt estimates (default: {_HEADROOM})")
     add("--assume-idle", action="store_true", help="grant at once, instead of waiting one minute for what went before")
     add("--journal", metavar="DIR", help="directory in which grants are kept, so that a crash forgets none of them")
     add("--insecure", action="store_true", help="allow an address that others can reach, without keys")
+    add(
+        "--requests-per-second",
+        default=1000.0,
+        type=float,
+        metavar="N",
+        help="requests of one caller: an app with a key, or an address but this machine's (default: %(default)g)",
+    )
     add("--json", action="store_true", help="say where it listens as a line of JSON")
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     return parser
+
+
+def _configuration(given: argparse.Namespace) -> Configuration:
+    """Read the file, or what the command line says instead."""
+    if given.config is None:
+        return Configuration(pools={name: PoolSettings(limits=limits) for name, limits in _pools(given).items()})
+    if given.pool or any(option is not None for option in (given.tpm, given.rpm, given.headroom)):
+        raise UsageError("--config says it all: leave --pool, --tpm, --rpm and --headroom out, or the file")
+    return read_configuration(given.config)
 
 
 def _pools(given: argparse.Namespace) -> dict[str, Limits]:
     """Collect the pools from ``--pool`` and from ``--tpm`` and ``--rpm``."""
     if (given.tpm is None) != (given.rpm is None):
         raise UsageError("--tpm and --rpm belong together: give both")
+    headroom = _HEADROOM if given.headroom is None else given.headroom
     pools: dict[str, Limits] = {}
     if given.tpm is not None:
-        pools[DEFAULT_POOL] = _limits("--tpm and --rpm", {"tpm": given.tpm, "rpm": given.rpm}, given.headroom)
+        pools[DEFAULT_POOL] = _limits("--tpm and --rpm", {"tpm": given.tpm, "rpm": given.rpm}, headroom)
     for text in given.pool:
         name, _, settings = text.partition(":")
         option = f"--pool {text}"
@@ -108,9 +134,11 @@ def _pools(given: argparse.Namespace) -> dict[str, Limits]:
             pool_path(name)
         except ValueError as error:
             raise UsageError(f"{option} cannot be used: {error}") from None
-        pools[name] = _limits(option, _settings(option, settings), given.headroom)
+        pools[name] = _limits(option, _settings(option, settings), headroom)
     if not pools:
-        raise UsageError("there is no pool to serve: give --tpm N --rpm N, or --pool NAME:tpm=N,rpm=N")
+        raise UsageError(
+            "there is no pool to serve: give --tpm N --rpm N, or --pool NAME:tpm=N,rpm=N, or --config FILE"
+        )
     return pools
 
 
@@ -138,11 +166,3 @@ def _limits(option: str, settings: dict[str, float], headroom: float) -> Limits:
         )
     except ValueError as error:
         raise UsageError(f"{option} cannot be used: {error}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address; a name other than localhost might be anything."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

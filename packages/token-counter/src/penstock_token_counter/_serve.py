@@ -1,0 +1,109 @@
+"""The command ``serve``: listen, say where, and stop in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from ._counter import TokenCounter
+from ._options import Options, read_options
+from ._records import JournalError
+from ._usage import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Serve until a signal, or the end of standard input, says stop.
+
+    Raises:
+        UsageError: It cannot serve as it is told to.
+    """
+    asyncio.run(_serve(read_options(arguments)))
+    return 0
+
+
+async def _serve(options: Options) -> None:
+    """Serve until a signal, or the end of standard input, says stop."""
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    counter = counter_of(options)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(counter)
+        except OSError as error:
+            raise UsageError(_cannot_listen(options, error)) from None
+        except JournalError as error:
+            raise UsageError(f"--journal {options.journal} cannot be used: {error}") from None
+        _announce(counter.url, options)
+        if options.stop_with_stdin:
+            _stop_with_stdin(stop)
+        await stop.wait()
+
+
+def counter_of(options: Options) -> TokenCounter:
+    """Return the counter that the options describe."""
+    pools, access = options.configuration.pools, options.configuration.access
+    try:
+        return TokenCounter(
+            options.pools,
+            host=options.host,
+            port=options.port,
+            assume_idle=options.assume_idle,
+            sharing={name: pool.sharing for name, pool in pools.items()},
+            journal=options.journal,
+            deployments={name: pool.deployment for name, pool in pools.items() if pool.deployment is not None},
+            access=access,
+            insecure=options.insecure,
+            requests_per_second=options.requests_per_second,
+        )
+    except ImportError as error:
+        raise UsageError(str(error)) from None
+
+
+def _announce(url: str, options: Options) -> None:
+    """Say where it listens."""
+    if options.json:
+        line = json.dumps({"v": 1, "url": url, "pools": list(options.pools)})
+    else:
+        unknown = "without a journal" if options.journal is None else "if its journal is new"
+        full = f"; {unknown}, nothing is granted for the first minute (--assume-idle grants at once)"
+        start = "" if options.assume_idle else full
+        line = f"token counter for {', '.join(options.pools)} at {url}{start}"
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """Stop on Ctrl-C and on termination."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+def _stop_with_stdin(stop: asyncio.Event) -> None:
+    """Stop when standard input ends; a thread waits for it, because files and terminals cannot be polled."""
+    loop = asyncio.get_running_loop()
+
+    def wait_for_the_end() -> None:
+        while os.read(0, 4096):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+
+
+def _cannot_listen(options: Options, error: OSError) -> str:
+    """Say why the address is not to be had, and what to do."""
+    where = f"port {options.port} on {options.host}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use: stop what listens there, or give another --port (0 takes a free one)."
+    return f"cannot listen on {where} ({error.strerror or error}): give another --host or --port"
