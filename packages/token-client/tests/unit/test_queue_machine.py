@@ -223,4 +223,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(max_examples=1500, stateful_step_count=30, deadline=None)
+TestQueueMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

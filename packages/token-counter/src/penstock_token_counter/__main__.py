@@ -11,7 +11,7 @@ from ._usage import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = {"serve": "_serve", "key": "_key"}
+_COMMANDS = {"serve": "_serve", "status": "_status", "key": "_key"}
 """The module of each command, imported on use; its ``run`` takes the arguments and returns the exit status."""
 
 _USAGE = 2

@@ -24,6 +24,7 @@ from ._answers import LARGEST_BODY, answer, body, encoded, refusal, refusing
 from ._callers import Callers
 from ._metrics import metrics
 from ._openapi import openapi
+from ._page import add_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,6 +64,7 @@ def build_app(desks: Mapping[str, Desk], callers: Callers | None = None) -> web.
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(desks))
     app.router.add_get("/openapi.json", openapi(protected=callers.protected))
+    add_page(app, desks, guarded=callers.reading)
     app.router.add_route("*", "/{path:.*}", callers.reading(_not_found(desks, _methods(app.router))))
     return app
 

@@ -76,6 +76,7 @@ def openapi_document(*, protected: bool) -> Part:
         paths[f"/pools/{{pool}}/{call}"] = {"post": _message(call, _POOL, protected=protected)}
     paths["/status"] = {"get": _status(_queried(_POOL))}
     paths["/pools/{pool}/status"] = {"get": _status(_POOL)}
+    paths["/pools"] = {"get": _reading("pools", "How every pool stands.", _json("Statuses"))}
     paths["/metrics"] = {"get": _reading("metrics", "Every pool in Prometheus' words.", _plain(*_METRICS))}
     paths["/healthz"] = {"get": _open("healthz", "Whether the process is alive.", _json("Alive"))}
     paths["/readyz"] = {"get": _readyz()}

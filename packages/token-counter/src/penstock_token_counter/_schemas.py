@@ -125,6 +125,15 @@ SCHEMAS: dict[str, Schema] = {
         available_requests=_count("Requests of the window that are free."),
         reset_time_seconds=_number("Seconds until the oldest charge leaves the window."),
     ),
+    "Statuses": _object(
+        ("v", "pools"),
+        "How every pool stands.",
+        pools={
+            "type": "array",
+            "description": "What /status says, of each.",
+            "items": {"type": "object", "required": ["pool"]},
+        },
+    ),
     "Alive": _object(("v", "alive"), "The process is alive.", alive={"const": True}),
     "Ready": _object(("v", "ready"), "Whether locks are answered.", ready=_flag("Whether locks are answered.")),
     "Refusal": _object(

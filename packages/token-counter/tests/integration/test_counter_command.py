@@ -73,7 +73,7 @@ async def test_no_key_is_printed_twice() -> None:
 @pytest.mark.parametrize(
     ("arguments", "what_to_do"),
     [
-        (["sing"], "there is no command 'sing', only serve, key"),
+        (["sing"], "there is no command 'sing', only serve, status, key"),
         (["key", "--loud"], "see --help"),
         (["serve"], "give --tpm N --rpm N"),
         ([], "give --tpm N --rpm N"),

@@ -52,11 +52,17 @@ async def until_waiting(client: TokenClient, waiting: int) -> None:
 
 async def run(*arguments: str) -> tuple[int | None, str]:
     """Run the command to its end; return its exit status and what it said on standard error."""
+    status, _, said = await run_for_output(*arguments)
+    return status, said
+
+
+async def run_for_output(*arguments: str) -> tuple[int | None, str, str]:
+    """Run the command to its end; return its exit status, and what it said on standard output and error."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await process.communicate()
-    return process.returncode, said.decode()
+    output, said = await process.communicate()
+    return process.returncode, output.decode(), said.decode()
 
 
 async def reserved(client: TokenClient) -> bool:
@@ -155,3 +161,20 @@ async def test_a_journal_of_another_version_is_refused_by_name(tmp_path: Path) -
     assert status == 2
     assert "of version 2" in said
     assert (tmp_path / "journal").read_bytes() == NEWER
+
+
+async def test_the_status_of_a_running_counter() -> None:
+    async with counting("--assume-idle") as (_, url), TokenClient("a", url) as client:
+        await client.lock_tokens(400)
+        status, output, said = await run_for_output("status", "--url", url, "--json")
+
+    assert (status, said) == (0, "")
+    assert json.loads(output)["pools"][0]["locked_tokens"] == 400
+
+
+async def test_no_status_is_one_sentence_and_status_2() -> None:
+    status, said = await run("status", "--url", "nowhere")
+
+    assert status == 2
+    assert said.startswith("penstock-token-counter: --url")
+    assert said.count("\n") == 1

@@ -10,10 +10,10 @@ import json
 import logging
 import math
 import os
+import runpy
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,13 +28,15 @@ from penstock_token_client import Limits
 from penstock_token_client.protocol import TICKET_HEADER
 
 if TYPE_CHECKING:
-    from conftest import KeptCounter
+    from collections.abc import AsyncIterator, Iterator
+
+    from killable_counter import KillableCounter
+else:
+    KillableCounter = runpy.run_path(str(Path(__file__).with_name("killable_counter.py")))["KillableCounter"]
 
 _log = logging.getLogger(__name__)
 
-Start = Callable[..., Awaitable["KeptCounter"]]
-
-SCRIPT = Path(__file__).parents[1] / "waiting_callers.py"
+SCRIPT = Path(__file__).with_name("waiting_callers.py")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Wish:
 class Front:
     """Stands in front of the counter, hands everything on, and cuts what takes too long."""
 
-    def __init__(self, counter: KeptCounter, cut: float | None) -> None:
+    def __init__(self, counter: KillableCounter, cut: float | None) -> None:
         self.url = ""
         self.wishes: dict[str, Wish] = {}
         self.restarts: list[float] = []
@@ -245,7 +247,7 @@ async def calling(url: str, length: Length, judge: Judge) -> AsyncIterator[None]
         await listening
 
 
-async def restart(counter: KeptCounter, front: Front, how: str) -> None:
+async def restart(counter: KillableCounter, front: Front, how: str) -> None:
     """End the counter in some way, and start the next one."""
     await (counter.kill() if how == "kill" else counter.terminate())
     front.restarts.append(time.monotonic())
@@ -266,13 +268,11 @@ def passed(wishes: list[Wish], late_by: float) -> list[tuple[Wish, Wish]]:
 
 
 @pytest.mark.parametrize("cut", [None, LENGTH.cut], ids=["direct", "through-a-proxy-that-cuts"])
-async def test_a_restarted_counter_is_full_again_soon_and_keeps_every_place(
-    kept_counter: Start, cut: float | None
-) -> None:
+async def test_a_restarted_counter_is_full_again_soon_and_keeps_every_place(tmp_path: Path, cut: float | None) -> None:
     length = LENGTH
-    counter = await kept_counter(length.limits, sharing={"hold": HOLD})
+    counter = KillableCounter(tmp_path, length.limits, sharing={"hold": HOLD})
     front, judge = Front(counter, cut), Judge(length)
-    async with front.listening(), calling(front.url, length, judge):
+    async with counter.serving(), front.listening(), calling(front.url, length, judge):
         await judge.until_full(within=60 + 2 * length.window)
         for how in ("kill", "terminate"):
             await restart(counter, front, how)

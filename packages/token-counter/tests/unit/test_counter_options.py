@@ -1,7 +1,8 @@
 import pytest
 
 from penstock_token_client import Limits
-from penstock_token_counter._options import UsageError, read_options
+from penstock_token_counter._options import read_options
+from penstock_token_counter._usage import UsageError
 
 
 def test_tpm_and_rpm_make_the_default_pool() -> None:

@@ -1,4 +1,4 @@
-"""Counters in processes of their own, which a test can kill and start again, and which are gone afterwards."""
+"""A counter in a process of its own, which a test can kill and start again, and which is gone afterwards."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import contextlib
 import dataclasses
 import json
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).with_name("kept_counter.py")
 
 
-class KeptCounter:
+class KillableCounter:
     """A counter that is started again at the same address, with the same journal, however often it is killed.
 
     Args:
@@ -72,25 +70,12 @@ class KeptCounter:
         assert self._process.returncode == 0
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
+    async def serving(self) -> AsyncIterator[Self]:
         """Serve from here on, whatever a test does to it, and be gone at the end."""
         try:
             await self.start()
             await self.listens()
-            yield
+            yield self
         finally:
             if self._process is not None:
                 await self.kill()
-
-
-@pytest.fixture
-async def kept_counter(tmp_path: Path) -> AsyncIterator[Any]:
-    """Start counters that are gone after the test: ``await kept_counter(limits, **settings)``."""
-    async with AsyncExitStack() as stack:
-
-        async def start(limits: Limits, **settings: Any) -> KeptCounter:
-            counter = KeptCounter(tmp_path / "journal", limits, **settings)
-            await stack.enter_async_context(counter.serving())
-            return counter
-
-        yield start
