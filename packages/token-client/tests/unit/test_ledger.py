@@ -198,7 +198,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, sixteenths: int) -> None:
         self.now += sixteenths * SIXTEENTH
 
-    @rule(tokens=st.integers(0, 1000), requests=st.integers(1, BURST), keyed=st.booleans(), patient=st.booleans())
+    @rule(
+        tokens=st.integers(0, 1000) | st.sampled_from([1, 500, 1000]),  # that fill the window to the last token
+        requests=st.integers(1, BURST),
+        keyed=st.booleans(),
+        patient=st.booleans(),
+    )
     def ask(self, tokens: int, requests: int, keyed: bool, patient: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         wish = order(tokens, requests=requests, key=f"key-{len(self.sent)}" if keyed else None)
         fits_at = self.ledger.earliest(wish, self.now)

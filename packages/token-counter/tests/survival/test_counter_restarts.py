@@ -62,7 +62,7 @@ class Length:
         )
 
 
-QUICK = Length(callers=60, tokens=250, window=3.0, poll=2.0, cut=1.0, late=1.0)
+QUICK = Length(callers=40, tokens=250, window=3.0, poll=2.0, cut=1.0, late=1.0)
 FULL = Length(callers=200, tokens=100, window=60.0, poll=60.0, cut=15.0, late=3.0)
 LENGTH = FULL if os.environ.get("PENSTOCK_SURVIVAL") == "full" else QUICK
 HOLD = 1.0  # seconds for which a caller between two polls keeps its turn; more than usual, for a busy machine

@@ -233,7 +233,7 @@ def test_the_journal_machine_finds(fault: Callable[[Plant], None], monkeypatch: 
         run_state_machine_as_test(
             JournalMachine,
             settings=settings(
-                max_examples=150,
+                max_examples=600,
                 stateful_step_count=40,
                 derandomize=True,
                 database=None,
