@@ -162,6 +162,9 @@ def survival_quick(session: nox.Session) -> None:
 
 
 def survive(session: nox.Session, length: str) -> None:
-    """Run the survival tests at one of their two lengths."""
-    sync(session, "--package=feedback-worker", "--group=test")
-    session.run("pytest", "-q", "packages/feedback-worker/tests/survival", env={"PENSTOCK_SURVIVAL": length})
+    """Run the survival tests of the packages that have any, at one of their two lengths."""
+    for package in PACKAGES:
+        folder = f"packages/{package}/tests/survival"
+        if (ROOT / folder).is_dir():
+            sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
+            session.run("pytest", "-q", "--numprocesses=2", folder, env={"PENSTOCK_SURVIVAL": length})

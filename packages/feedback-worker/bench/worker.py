@@ -94,10 +94,11 @@ async def measure(row: str, endpoints: Endpoints, count: int) -> float:
 async def local_endpoints() -> AsyncIterator[Endpoints]:
     """Start stand-ins whose quota never binds."""
     services = Fleet()
-    try:
-        yield await start_local_endpoints(parse_options(UNLIMITED), services)
-    finally:
-        await services.stop(10)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield await start_local_endpoints(parse_options(UNLIMITED), services, Path(folder))
+        finally:
+            await services.stop(10)
 
 
 async def measure_rounds(rounds: int, count: int) -> dict[str, list[float]]:

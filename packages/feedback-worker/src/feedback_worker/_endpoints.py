@@ -109,13 +109,19 @@ async def check_counter(endpoints: Endpoints) -> None:
         ) from error
 
 
-async def start_local_endpoints(options: Options, services: Fleet) -> Endpoints:
-    """Start local-azure and a token counter as processes of their own, and return where they are."""
+async def start_local_endpoints(options: Options, services: Fleet, journal: Path) -> Endpoints:
+    """Start local-azure and a token counter as processes of their own, and return where they are.
+
+    Args:
+        options: What was asked for.
+        services: Takes over the processes.
+        journal: The directory in which the counter keeps its grants.
+    """
     bare = inherited_environment(without=ENDPOINT_VARIABLES)
     azure = await Child.start("penstock-local-azure", "penstock_local_azure", _azure_arguments(options), bare)
     services.own(azure)
     told = await azure.ready(START_WITHIN)
-    url = await _start_counter(options, services, bare)
+    url = await _start_counter(options, services, journal, bare)
     environment = told["environment"]
     assert isinstance(environment, dict)  # noqa: S101 - the line's format, version 1
     return Endpoints({**bare, **environment, "TOKEN_COUNTER_URL": url}, str(told["stats_url"]))
@@ -130,19 +136,21 @@ def _azure_arguments(options: Options) -> list[str]:
     return arguments + (["--seed", str(options.seed)] if options.seed is not None else [])
 
 
-async def _start_counter(options: Options, services: Fleet, environment: Mapping[str, str]) -> str:
+async def _start_counter(options: Options, services: Fleet, journal: Path, environment: Mapping[str, str]) -> str:
     """Start the token counter, keep it alive at its address, and return that.
 
-    Only its first start may assume an idle window: the run begins with one. A later one knows nothing of what was
-    granted before, and grants nothing for a window.
+    It may assume an idle window, because the run begins with one; what a counter that was killed had granted, the next
+    one finds in the journal.
     """
-    limits = ["--tpm", str(options.tpm), "--rpm", str(options.rpm), "--json", "--stop-with-stdin"]
-    start = ["--port", "0", "--assume-idle"]
+    arguments = ["--tpm", str(options.tpm), "--rpm", str(options.rpm), "--json", "--stop-with-stdin"]
+    arguments += ["--assume-idle", "--journal", str(journal)]
+    port = "0"
 
     def start_counter() -> Awaitable[Child]:
-        return Child.start("penstock-token-counter", "penstock_token_counter", [*limits, *start], environment)
+        command = [*arguments, "--port", port]
+        return Child.start("penstock-token-counter", "penstock_token_counter", command, environment)
 
     first = await services.keep(start_counter)
     url = str((await first.ready(START_WITHIN))["url"])
-    start[:] = ["--port", str(urlsplit(url).port)]
+    port = str(urlsplit(url).port)
     return url

@@ -48,7 +48,7 @@ async def run_job(options: Options, started: float, console: Console) -> int:
     inputs = read_inputs(options.input, options.column)
     messages = list(messages_of(_new_run(), inputs.texts, options.messages))
     with tempfile.TemporaryDirectory(prefix="feedback-worker-") as folder:
-        async with _endpoints(options) as (endpoints, services):
+        async with _endpoints(options, Path(folder)) as (endpoints, services):
             run = _Run(options, endpoints, Path(folder), Interrupt(), console)
             await _work_off(run, messages, services)
             facts = await _audit(run)
@@ -86,12 +86,12 @@ class _Run:
 
 
 @asynccontextmanager
-async def _endpoints(options: Options) -> AsyncIterator[tuple[Endpoints, Fleet]]:
-    """Find the endpoints, or start local ones and end them afterwards."""
+async def _endpoints(options: Options, folder: Path) -> AsyncIterator[tuple[Endpoints, Fleet]]:
+    """Find the endpoints, or start local ones, whose journal is in the run's folder, and end them afterwards."""
     services = Fleet()
     try:
         if options.local:
-            yield await start_local_endpoints(options, services), services
+            yield await start_local_endpoints(options, services, folder / "quota"), services
         else:
             endpoints = endpoints_of_user()
             await check_counter(endpoints)

@@ -111,6 +111,26 @@ async def test_a_counter_that_stops_for_ten_seconds_costs_time_and_nothing_else(
     assert facts["quota"]["http_429"] == 0
 
 
+async def test_a_counter_that_is_killed_costs_no_minute_and_nothing_else(run_job: Start) -> None:
+    run = run_job("--local", "--messages", "240", "--judge", "exact", "--rpm", "1200")
+    await run.in_the_middle()
+    (counter,) = run.children("penstock_token_counter")
+
+    counter.kill()
+    before = run.lines_acknowledged
+    assert before < 160, "the run was over before the counter was killed"
+    killed = time.monotonic()
+    await run.until(lambda: run.lines_acknowledged >= before + 40)
+    seconds = time.monotonic() - killed
+    facts = await run.facts()
+
+    assert seconds < 30  # a counter that remembers nothing would grant nothing for 60 s
+    assert_nothing_went_astray(facts)
+    assert facts["messages"]["answered"] == 240
+    assert facts["messages"]["dead_lettered"] == 0
+    assert facts["quota"]["http_429"] == 0
+
+
 async def test_an_interrupt_drains_and_still_prints_the_table(run_job: Start) -> None:
     run = run_job("--local", "--messages", "2000", "--rpm", "600")
     await run.in_the_middle()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ._connection import CallError, Connection
 from ._errors import QuotaError, TokenCounterUnavailable, TokenLimitExceeded
-from .protocol import MAX_WAIT, LockAnswer, LockRequest
+from .protocol import MAX_WAIT, TICKET_HEADER, LockAnswer, LockRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +33,15 @@ class Patience:
         self._longest = longest
         self._faults = 0
 
-    def after_fault(self) -> float:
-        """Return a pause that doubles with every fault in a row, of which half is random."""
+    def after_fault(self, took: float) -> float:
+        """Return the pause after a try that failed: from try to try twice as long, of which half is random.
+
+        It is counted from the beginning of the try, which ``took`` some seconds: a poll that a proxy cuts after a
+        while is asked again almost at once, because a caller who is away for long loses its turn.
+        """
         pause = min(math.ldexp(self._shortest, self._faults), self._longest)
         self._faults = min(self._faults + 1, 16)
-        return pause * (1 + self._random()) / 2
+        return max(pause - took, self._shortest) * (1 + self._random()) / 2
 
     def after_denial(self, answer: LockAnswer, asked: float, took: float) -> float:
         """Return the pause after a poll without a grant: none where the counter held it as long as it was asked to.
@@ -95,13 +99,14 @@ class Asking:
             TokenCounterUnavailable: The counter refuses to be asked, or was out of reach when the deadline passed.
         """
         while True:
+            began = self._clock()
             try:
                 answer, pause = await self._poll()
             except CallError as fault:
                 failure: QuotaError = self._unavailable(fault)
                 if not fault.passing or self._left() <= 0:
                     raise failure from fault
-                pause = self._patience.after_fault()
+                pause = self._patience.after_fault(self._clock() - began)
             else:
                 if answer.allowed:
                     return answer
@@ -120,12 +125,21 @@ class Asking:
         self.pending = True
         answer = LockAnswer.read(
             await self._connection.post(
-                "lock", self._wish.to_json(), held=asked, within=max(0.0, self._left()) + _GRACE
+                "lock",
+                self._wish.to_json(),
+                held=asked,
+                within=max(0.0, self._left()) + _GRACE,
+                on_headers=lambda headers: self._keep_place(headers.get(TICKET_HEADER)),
             )
         )
         self.pending = not answer.allowed and answer.ticket is not None
-        self._wish = dataclasses.replace(self._wish, ticket=answer.ticket or self._wish.ticket)
+        self._keep_place(answer.ticket)
         return answer, self._patience.after_denial(answer, asked, self._clock() - began)
+
+    def _keep_place(self, ticket: str | None) -> None:
+        """Name the place that the counter gave, from the next poll on."""
+        if ticket:
+            self._wish = dataclasses.replace(self._wish, ticket=ticket)
 
     def _left(self) -> float:
         """Return the seconds until the deadline."""

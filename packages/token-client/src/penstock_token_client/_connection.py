@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,13 @@ class Connection:
         self._away = False
 
     async def post(
-        self, call: str, message: Mapping[str, Any], *, held: float = 0.0, within: float | None = None
+        self,
+        call: str,
+        message: Mapping[str, Any],
+        *,
+        held: float = 0.0,
+        within: float | None = None,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
     ) -> dict[str, Any]:
         """Send a message and return the answer.
 
@@ -89,12 +95,13 @@ class Connection:
             message: The JSON to send.
             held: Seconds for which the counter may hold the answer back.
             within: Seconds after which the answer is not awaited any more, if that is sooner.
+            on_headers: Is told the headers of the answer, which may come long before its body.
 
         Raises:
             CallError: There was no answer, or not one that can be read.
         """
         total = held + self.timeout if within is None else min(held + self.timeout, within)
-        return await self._call("POST", call, total, message)
+        return await self._call("POST", call, total, message, on_headers)
 
     async def get(self, call: str) -> dict[str, Any]:
         """Fetch an answer.
@@ -110,10 +117,17 @@ class Connection:
         if self._session is not None:
             await self._session.close()
 
-    async def _call(self, method: str, call: str, total: float, message: Mapping[str, Any] | None) -> dict[str, Any]:
+    async def _call(
+        self,
+        method: str,
+        call: str,
+        total: float,
+        message: Mapping[str, Any] | None,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> dict[str, Any]:
         """Make one call, and notice when the counter comes and goes."""
         try:
-            answer = await self._exchange(method, call, total, message)
+            answer = await self._exchange(method, call, total, message, on_headers)
         except CallError as fault:
             if not self._away:
                 _log.warning("no answer from the token counter at %s: %s", self.base_url, fault)
@@ -125,7 +139,12 @@ class Connection:
         return answer
 
     async def _exchange(
-        self, method: str, call: str, total: float, message: Mapping[str, Any] | None
+        self,
+        method: str,
+        call: str,
+        total: float,
+        message: Mapping[str, Any] | None,
+        on_headers: Callable[[Mapping[str, str]], None] | None,
     ) -> dict[str, Any]:
         """Send, receive, and turn whatever goes wrong into a `CallError`."""
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self.timeout)
@@ -136,6 +155,8 @@ class Connection:
             ) as response:
                 if response.status != HTTPStatus.OK:
                     raise await _refusal(response)
+                if on_headers is not None:
+                    on_headers(response.headers)
                 answer = await response.json()
         except aiohttp.ContentTypeError as error:
             raise CallError(f"{error.status}, {error.message}", status=error.status) from error

@@ -7,6 +7,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from ._grant import State
 from ._pool import Pool
 
 if TYPE_CHECKING:
@@ -103,20 +104,26 @@ class Gate:
 
     def step_out(self, poll: Poll) -> None:
         """End a poll and keep the place for the next one; a grant that nobody took goes back."""
-        if self._end(poll):
+        if self._end(poll, keep=True):
             self.pool.queue.step_out(poll.waiter, self.clock())
             self.pump()
 
     def leave(self, poll: Poll) -> None:
         """End a poll and give up the place; a grant that nobody took goes back."""
-        if self._end(poll):
+        if self._end(poll, keep=False):
             self.pool.queue.leave(poll.waiter)
             self.pump()
 
-    def give_back(self, grant: Grant) -> None:
-        """Release a grant that its caller never got, unless an earlier answer may have brought it."""
-        if not grant.renewed:
-            self.release(grant.id)
+    def give_back(self, grant: Grant, poll: Poll | None = None) -> None:
+        """Release a grant that its caller never got, unless another answer may have brought it.
+
+        The place that it waited in, if the ``poll`` is given, is kept for it: it may come back.
+        """
+        if grant.renewed or grant.state is not State.OPEN:
+            return
+        if poll is not None:
+            self.pool.queue.put_back(poll.waiter, self.clock())
+        self.release(grant.id)
 
     def release(self, grant_id: str) -> bool:
         """Release a grant whose request was never sent; tell whether it is known."""
@@ -178,12 +185,12 @@ class Gate:
         if poll is not None:
             poll.future.set_result(grant)
 
-    def _end(self, poll: Poll) -> bool:
+    def _end(self, poll: Poll, *, keep: bool) -> bool:
         """End a poll from the caller's side; tell whether it still held its place."""
         if poll.future.done():
             grant = poll.future.result()
             if grant is not None:
-                self.give_back(grant)
+                self.give_back(grant, poll if keep else None)
             return False
         del self._polls[poll.waiter]
         return True

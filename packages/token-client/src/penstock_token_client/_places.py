@@ -121,11 +121,17 @@ class Places:
         self._check_depth(order.app, now)
         rank = self._earlier_rank(ticket, now) or self._next_rank(now)
         waiter = Waiter(order, rank, ticket=_write(rank), since=now)
-        bisect.insort(self._flows.setdefault(order.app, []), waiter, key=_rank)
-        self._by_ticket[waiter.ticket] = waiter
-        if order.key is not None:
-            self._by_key[order.app, order.key] = waiter
+        self.put(waiter)
         return waiter
+
+    def put(self, waiter: Waiter) -> None:
+        """Take in a place by its rank, unless it is there."""
+        if waiter.ticket in self._by_ticket:
+            return
+        bisect.insort(self._flows.setdefault(waiter.order.app, []), waiter, key=_rank)
+        self._by_ticket[waiter.ticket] = waiter
+        if waiter.order.key is not None:
+            self._by_key[waiter.order.app, waiter.order.key] = waiter
 
     def remove(self, waiter: Waiter) -> None:
         """Take a place away."""

@@ -103,6 +103,11 @@ class WaitQueue:
         """Note that the caller is absent; its place is kept for a while."""
         waiter.absent_since = now
 
+    def put_back(self, waiter: Waiter, now: float) -> None:
+        """Give a caller whose grant did not reach it its place again; it is absent."""
+        waiter.absent_since = now
+        self._places.put(waiter)
+
     def leave(self, waiter: Waiter) -> None:
         """Give up the place."""
         self._places.remove(waiter)

@@ -36,6 +36,7 @@ __all__ = [
     "MAX_TEXT",
     "MAX_WAIT",
     "STATUSES",
+    "TICKET_HEADER",
     "VERSION",
     "EndAnswer",
     "LockAnswer",
@@ -53,6 +54,9 @@ __all__ = [
 VERSION = 1
 MAX_WAIT = 60.0
 """The longest poll, in seconds."""
+TICKET_HEADER = "Penstock-Ticket"
+"""The header that names the place of a caller who waits. It comes before the body, so that a connection which breaks
+meanwhile loses no place, not even if the counter ended with it."""
 
 STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
 """How a request can have ended."""

@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 
 from penstock_token_client import TokenClient, TokenCounterUnavailable, TokenLimitExceeded
+from penstock_token_client._asking import Patience
+from penstock_token_client.protocol import TICKET_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,6 +99,33 @@ async def test_it_waits_over_connections_that_break(
         await reservation.release()
 
     assert len({message["idempotency_key"] for message in counter.asked("lock")}) == 1
+
+
+async def test_a_place_told_before_the_connection_broke_is_asked_for_again(
+    client: TokenClient, counter: ScriptedCounter, broken: Step
+) -> None:
+    async def tell_the_place_and_hang_up(request: web.Request) -> web.StreamResponse:
+        await web.StreamResponse(headers={TICKET_HEADER: "t-1"}).prepare(request)
+        return await broken(request)
+
+    counter.script("lock", tell_the_place_and_hang_up)
+
+    async with client.reserve(10) as reservation:
+        await reservation.release()
+
+    assert [message.get("ticket") for message in counter.asked("lock")] == [None, "t-1"]
+
+
+def test_tries_that_fail_at_once_come_further_and_further_apart() -> None:
+    patience = Patience(lambda: 1.0, shortest=0.1, longest=5.0)
+
+    assert [patience.after_fault(0.0) for _ in range(7)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+
+
+def test_a_poll_that_was_held_before_it_broke_is_asked_again_almost_at_once() -> None:
+    patience = Patience(lambda: 1.0, shortest=0.1, longest=5.0)
+
+    assert [patience.after_fault(15.0) for _ in range(9)] == [0.1] * 9
 
 
 async def test_it_can_wait_for_a_counter_that_is_not_there_yet(unused_tcp_port: int) -> None:

@@ -198,7 +198,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, sixteenths: int) -> None:
         self.now += sixteenths * SIXTEENTH
 
-    @rule(tokens=st.integers(0, 1000), requests=st.integers(1, BURST), keyed=st.booleans(), patient=st.booleans())
+    @rule(
+        tokens=st.integers(0, 1000) | st.sampled_from([1, 500, 1000]),  # that fill the window to the last token
+        requests=st.integers(1, BURST),
+        keyed=st.booleans(),
+        patient=st.booleans(),
+    )
     def ask(self, tokens: int, requests: int, keyed: bool, patient: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         wish = order(tokens, requests=requests, key=f"key-{len(self.sent)}" if keyed else None)
         fits_at = self.ledger.earliest(wish, self.now)
@@ -220,10 +225,14 @@ class LedgerMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.keys)))
         sent = self.keys[key]
         wish = order(sent.judged, requests=sent.requests, key=key)
-        if sent.released or not self.in_window(sent, self.now):
+        if self.ledger.earliest(wish, self.now) > self.now:
             return
-        if self.ledger.earliest(wish, self.now) <= self.now:
-            grant = self.ledger.grant(wish, self.now)
+        grant = self.ledger.grant(wish, self.now)
+        if sent.released or not self.in_window(sent, self.now):
+            assert grant.id != sent.id
+            self.keys[key] = Sent(grant, sent.judged, sent.requests, self.now)
+            self.sent.append(self.keys[key])
+        else:
             assert grant.id == sent.id
             if not sent.ended:
                 sent.times.append(self.now)

@@ -6,6 +6,7 @@ apps wait, what one gets in its turn exceeds what the other gets by at most one 
 
 from __future__ import annotations
 
+import bisect
 import math
 from itertools import permutations
 
@@ -13,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock_token_client.accounting import Ledger, Limits, Order, Sharing, Waiter, WaitQueue
+from penstock_token_client.accounting import Grant, Ledger, Limits, Order, Sharing, Waiter, WaitQueue
 
 SIXTEENTH = 1 / 16
 LIMITS = Limits(tpm=1000, rpm=48, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
@@ -32,9 +33,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.line = WaitQueue(Ledger(LIMITS, instance="test", now=0.0), instance="test", sharing=SHARING)
+        self.ledger = Ledger(LIMITS, instance="test", now=0.0)
+        self.line = WaitQueue(self.ledger, instance="test", sharing=SHARING)
         self.now = 0.0
         self.model: list[Waiter] = []
+        self.fresh: list[tuple[Waiter, Grant]] = []
         self.absent: dict[Waiter, float] = {}
         self.granted: list[tuple[float, Order]] = []
         self.next_start = -math.inf
@@ -77,6 +80,18 @@ class QueueMachine(RuleBasedStateMachine):
             self.line.step_out(waiter, self.now)
             self.absent[waiter] = self.now
             self.pump()
+
+    @precondition(lambda self: any(grant.at == self.now for _, grant in self.fresh))
+    @rule(data=st.data())
+    def lose_an_answer(self, data: st.DataObject) -> None:
+        waiter, grant = taken = data.draw(st.sampled_from([taken for taken in self.fresh if taken[1].at == self.now]))
+        self.fresh.remove(taken)
+        self.line.put_back(waiter, self.now)
+        self.ledger.release(grant.id, self.now)
+        self.granted.remove((self.now, waiter.order))
+        bisect.insort(self.model, waiter, key=lambda other: other.rank)
+        self.absent[waiter] = self.now
+        self.pump()
 
     @precondition(lambda self: self.absent)
     @rule(data=st.data())
@@ -135,6 +150,7 @@ class QueueMachine(RuleBasedStateMachine):
             taken = next(grants, None)
             if taken is None:
                 break
+            self.fresh.append(taken)
             self.check_grant(taken[0], in_turn=taken[0] is head)
             self.note_who_waits()
             self.watch_the_head()

@@ -63,7 +63,12 @@ def answer(
     body: Mapping[str, Any], status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return a response with a JSON body."""
-    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)
+    return web.Response(body=encoded(body), status=status, headers=headers, content_type=_JSON)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Return JSON as bytes."""
+    return orjson.dumps(body)
 
 
 def refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None, **facts: str) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
@@ -14,10 +15,14 @@ from ._foreign import ForeignIds
 from ._journal import RETRY_AFTER, JournalPausedError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from penstock_token_client.accounting import Grant, Limits, Poll, Sharing
     from penstock_token_client.protocol import LockRequest, ReleaseRequest, ReportRequest
 
     from ._journal import Journal
+
+    TellPlace = Callable[[str], Awaitable[None]]
 
 _RETRY_AFTER = 1.0
 """Seconds until a counter that stops is likely to be back, or a full line to have a place."""
@@ -28,6 +33,14 @@ JOURNAL_STATES = ("none", "replaying", "writing", "paused")
 
 class UnknownIdError(LookupError):
     """Raised for an id that no counter can have given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A grant on its way to its caller, and the poll that waited for it, if one did."""
+
+    grant: Grant
+    poll: Poll | None = None
 
 
 class Desk:
@@ -73,13 +86,17 @@ class Desk:
         """Note that what was granted before is known."""
         self._foreign.adopt(charge.id for charge in self.gate.pool.ledger.charges(self.gate.clock()))
 
-    async def lock(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+    async def lock(self, message: LockRequest, tell_place: TellPlace | None = None) -> tuple[LockAnswer, Given | None]:
         """Grant quota, now or within the seconds that the caller waits, and durably before the caller learns of it.
 
         Cancelled, it keeps the caller's place for a moment, because callers behind a proxy come back.
 
+        Args:
+            message: What is asked.
+            tell_place: Is told the caller's ticket as soon as it waits.
+
         Returns:
-            The answer, and the grant that is `undeliverable` if the answer does not reach the caller.
+            The answer, and what is `undeliverable` if the answer does not reach the caller.
 
         Raises:
             ProtocolError: The idempotency key names another request.
@@ -89,20 +106,20 @@ class Desk:
         await self._journal.replayed()
         if self._journal.paused:
             return self._paused(), None
-        answer, grant = await self._decide(message)
-        if grant is None:
+        answer, given = await self._decide(message, tell_place)
+        if given is None:
             return answer, None
         try:
             await self._journal.commit()
         except JournalPausedError:
-            self.undeliverable(grant)
+            self.undeliverable(given)
             return self._paused(), None
         except asyncio.CancelledError:
-            self.undeliverable(grant)
+            self.undeliverable(given)
             raise
-        return answer, grant
+        return answer, given
 
-    async def _decide(self, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+    async def _decide(self, message: LockRequest, tell_place: TellPlace | None) -> tuple[LockAnswer, Given | None]:
         """Grant quota in memory."""
         order = Order(
             app=message.app_id,
@@ -119,14 +136,14 @@ class Desk:
         except KeyReusedError:
             raise ProtocolError("idempotency_key", "idempotency_key names another request already") from None
         if grant is not None:
-            return self._granted(grant), grant
+            return self._granted(grant), Given(grant)
         if message.wait_seconds > 0 and not self.gate.closed:
-            return await self._wait(order, message)
+            return await self._wait(order, message, tell_place)
         return self._not_yet(order, None), None
 
-    def undeliverable(self, grant: Grant) -> None:
-        """Take back a grant whose answer could not be written, and forget its key."""
-        self.gate.give_back(grant)
+    def undeliverable(self, given: Given) -> None:
+        """Take back a grant whose answer could not be written, forget its key, and keep its place in the line."""
+        self.gate.give_back(given.grant, given.poll)
 
     async def report(self, message: ReportRequest) -> EndAnswer:
         """Settle what a request used.
@@ -194,19 +211,23 @@ class Desk:
         if self._journal is not None:
             await self._journal.commit()
 
-    async def _wait(self, order: Order, message: LockRequest) -> tuple[LockAnswer, Grant | None]:
+    async def _wait(
+        self, order: Order, message: LockRequest, tell_place: TellPlace | None
+    ) -> tuple[LockAnswer, Given | None]:
         """Stand in line for one poll."""
         try:
             poll = self.gate.join(order, message.ticket)
         except QueueFullError:
             return self._full(), None
         try:
+            if tell_place is not None and not poll.future.done():
+                await tell_place(poll.waiter.ticket)
             grant = await self.gate.wait(poll, message.wait_seconds)
         except asyncio.CancelledError:
             self.gate.step_out(poll)
             raise
         if grant is not None:
-            return self._granted(grant), grant
+            return self._granted(grant), Given(grant, poll)
         ended = poll.future.done()  # the gate closed, or a later poll took this place
         self.gate.step_out(poll)
         return self._not_yet(order, poll, ended=ended), None

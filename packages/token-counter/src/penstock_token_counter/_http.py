@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from penstock_token_client.protocol import (
     DEFAULT_POOL,
+    TICKET_HEADER,
     VERSION,
     LockRequest,
     ReleaseRequest,
@@ -18,7 +20,7 @@ from penstock_token_client.protocol import (
 )
 
 from ._access import Access
-from ._answers import LARGEST_BODY, answer, body, refusal, refusing
+from ._answers import LARGEST_BODY, answer, body, encoded, refusal, refusing
 from ._callers import Callers
 from ._metrics import metrics
 from ._openapi import openapi
@@ -26,6 +28,8 @@ from ._page import add_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from penstock_token_client.protocol import LockAnswer
 
     from ._answers import Handler
     from ._desk import Desk
@@ -77,25 +81,43 @@ def _lock(desk: Desk, callers: Callers) -> Handler:
     """Serve ``POST /lock``."""
 
     async def lock(request: web.Request) -> web.StreamResponse:
-        said, grant = await desk.lock(await _admitted(request, LockRequest, desk, callers))
-        response = answer(said.to_json())
-        if grant is not None:
-            await _deliver(response, request, lambda: desk.undeliverable(grant))
-        return response
+        early: web.StreamResponse | None = None
+
+        async def tell_place(ticket: str) -> None:
+            """Send the headers alone; HTTP/1.0 knows no body whose length comes later."""
+            nonlocal early
+            if request.version >= HttpVersion11:
+                early = web.StreamResponse(headers={"Content-Type": "application/json", TICKET_HEADER: ticket})
+                with contextlib.suppress(ConnectionError):  # whoever has gone is forgotten as everybody is who goes
+                    await early.prepare(request)
+
+        def undeliverable() -> None:
+            if given is not None:
+                desk.undeliverable(given)
+
+        said, given = await desk.lock(await _admitted(request, LockRequest, desk, callers), tell_place)
+        return await _deliver(request, said, early, undeliverable)
 
     return lock
 
 
-async def _deliver(response: web.Response, request: web.Request, undeliverable: Callable[[], None]) -> None:
-    """Write a response, and tell if its caller has gone; that is no fault of ours, and no news for the log."""
+async def _deliver(
+    request: web.Request, said: LockAnswer, early: web.StreamResponse | None, undeliverable: Callable[[], None]
+) -> web.StreamResponse:
+    """Write an answer, only its body if the headers went early, and tell if its caller has gone.
+
+    That is no fault of ours, and no news for the log.
+    """
+    response = answer(said.to_json()) if early is None else early
     try:
         await response.prepare(request)
-        await response.write_eof()
+        await (response.write_eof() if early is None else early.write_eof(encoded(said.to_json())))
     except ConnectionError:
         undeliverable()
     except asyncio.CancelledError:
         undeliverable()
         raise
+    return response
 
 
 def _report(desk: Desk, callers: Callers) -> Handler:

@@ -6,13 +6,13 @@ import copy
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from penstock_token_client.protocol import DEFAULT_POOL
+from penstock_token_client.protocol import DEFAULT_POOL, TICKET_HEADER
 
 from ._answers import LARGEST_BODY, answer
 from ._schemas import SCHEMAS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from aiohttp import web
 
@@ -36,6 +36,7 @@ _HEADERS = {
     "429": {"Retry-After": "Seconds."},
     "503": {"Retry-After": "Seconds."},
 }
+_PLACE = {TICKET_HEADER: "The ticket of a caller who waits. The headers come at once, and the body later."}
 _ON_MESSAGES = ("400", "401", "403", "404", "408", "413", "415", "429", "503")
 _ON_READING = ("401", "403", "429", "503")
 _METRICS = ("text/plain", "application/openmetrics-text")
@@ -115,7 +116,14 @@ def _message(call: str, *parameters: Part, protected: bool) -> Part:
         "security": [{"bearer": []}] if protected else [],
         "parameters": list(parameters),
         "requestBody": {"required": True, **_json(request)},
-        "responses": {"200": {"description": SCHEMAS[said]["description"], **_json(said)}, **_refusals(_ON_MESSAGES)},
+        "responses": {
+            "200": {
+                "description": SCHEMAS[said]["description"],
+                "headers": _headers(_PLACE if call == "lock" else {}, required=False),
+                **_json(said),
+            },
+            **_refusals(_ON_MESSAGES),
+        },
     }
 
 
@@ -161,13 +169,17 @@ def _refusals(statuses: Iterable[str]) -> Part:
     return {
         status: {
             "description": _REFUSALS[status],
-            "headers": {
-                name: {"description": text, "required": True, "schema": {"type": "string"}}
-                for name, text in _HEADERS.get(status, {}).items()
-            },
+            "headers": _headers(_HEADERS.get(status, {}), required=True),
             **_json("Refusal"),
         }
         for status in statuses
+    }
+
+
+def _headers(texts: Mapping[str, str], *, required: bool) -> Part:
+    """Describe headers, by their names."""
+    return {
+        name: {"description": text, "required": required, "schema": {"type": "string"}} for name, text in texts.items()
     }
 
 

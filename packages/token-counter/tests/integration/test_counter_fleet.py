@@ -45,6 +45,11 @@ async def status(client: TokenClient) -> dict[str, Any]:
     return facts
 
 
+async def answer(session: aiohttp.ClientSession, url: str, message: dict[str, Any]) -> Any:
+    async with session.post(url, json=message) as response:
+        return await response.json()
+
+
 async def until_waiting(client: TokenClient, waiting: int) -> None:
     async with asyncio.timeout(20):
         while (await status(client))["waiting"] != waiting:
@@ -131,7 +136,7 @@ async def test_a_caller_that_disconnects_is_no_longer_waited_for(counter: TokenC
         await client.lock_tokens(10_000)
         async with aiohttp.ClientSession() as session:
             message = {"app_id": "a", "token_count": 9_000, "wait_seconds": 60}
-            poll = asyncio.ensure_future(session.post(f"{counter.url}/lock", json=message))
+            poll = asyncio.ensure_future(answer(session, f"{counter.url}/lock", message))
             await until_waiting(client, 1)
             poll.cancel()
             await asyncio.wait([poll])

@@ -15,9 +15,11 @@ from penstock_token_client import TokenClient
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "penstock_token_counter")
 LIMITS = ("--tpm", "1000", "--rpm", "600", "--headroom", "0")
+NEWER = b'00000029 3864e6f5 {"format":"penstock-token-journal","v":2}\n'
 
 
 @asynccontextmanager
@@ -140,6 +142,25 @@ async def test_bad_numbers_are_one_sentence_and_status_2() -> None:
     assert status == 2
     assert "tpm must be" in said
     assert said.count("\n") == 1
+
+
+async def test_a_journal_in_use_is_one_sentence_and_status_2(tmp_path: Path) -> None:
+    async with counting("--journal", str(tmp_path)):
+        status, said = await run(*LIMITS, "--port", "0", "--journal", str(tmp_path))
+
+    assert status == 2
+    assert "another token counter uses it" in said
+    assert said.count("\n") == 1
+
+
+async def test_a_journal_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_bytes(NEWER)
+
+    status, said = await run(*LIMITS, "--port", "0", "--journal", str(tmp_path))
+
+    assert status == 2
+    assert "of version 2" in said
+    assert (tmp_path / "journal").read_bytes() == NEWER
 
 
 async def test_the_status_of_a_running_counter() -> None:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from penstock_token_client import Limits, Sharing
+from penstock_token_client.protocol import TICKET_HEADER
 from penstock_token_counter import TokenCounter
 
 if TYPE_CHECKING:
@@ -103,6 +104,27 @@ async def test_a_poll_is_answered_when_the_window_moves_on(wire: Wire) -> None:
 
     assert granted["allowed"] is True
     assert 0.5 < time.monotonic() - began < 10
+
+
+async def test_a_caller_who_waits_learns_its_ticket_before_the_answer(wire: Wire) -> None:
+    _, first = await wire.post("/lock", {**A, "token_count": 1000})
+
+    async with wire.session.post(f"{wire.url}/lock", json={**A, "token_count": 1, "wait_seconds": 60}) as response:
+        told = response.headers[TICKET_HEADER]
+        assert (await wire.status())["waiting"] == 1
+        await wire.post("/release", {**A, "request_id": first["request_id"]})
+        answer = await response.json()
+
+    assert (response.status, answer["allowed"]) == (200, True)
+    assert told
+
+
+async def test_a_caller_of_http_1_0_waits_like_everybody(wire: Wire) -> None:
+    await wire.post("/lock", {**A, "token_count": 1000})
+    async with aiohttp.ClientSession(version=aiohttp.HttpVersion10) as old:
+        answer = await old.post(f"{wire.url}/lock", json={**A, "token_count": 1, "wait_seconds": 0.1})
+
+        assert (await answer.json())["code"] == "limited"
 
 
 async def test_an_expired_poll_brings_a_ticket_that_keeps_the_place(wire: Wire) -> None:
