@@ -23,6 +23,8 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 """
 
+BENCHES = ("token-counter/bench/lock_http.py", "token-client/bench/ledger.py", "feedback-worker/bench/worker.py")
+
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["lint", "imports", "typing", "tests", "bounds", "e2e", "survival-quick"]
@@ -137,6 +139,14 @@ def e2e(session: nox.Session) -> None:
     """Run the main job as a newcomer would, and count at its far ends."""
     sync(session, "--package=feedback-worker", "--group=test")
     session.run("pytest", "-q", "--numprocesses=2", "packages/feedback-worker/tests/e2e", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against peers, which live in environments of their own; `-- --quick` does so in under a minute each."""
+    sync(session, "--package=feedback-worker")
+    for script in BENCHES:
+        session.run("python", f"packages/{script}", *session.posargs)
 
 
 @nox.session

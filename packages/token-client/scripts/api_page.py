@@ -6,7 +6,7 @@ import importlib
 import inspect
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ForwardRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,9 +82,9 @@ def plain(member: object) -> object:
 
 
 def signature(function: Callable[..., Any], *, result: bool = True) -> str:
-    """Return a signature without ``self`` and ``cls``, its annotations as they are written."""
+    """Return a signature without the object or class itself, its annotations as they are written."""
     given = inspect.signature(function)
-    parameters = [shown(each) for each in given.parameters.values() if each.name not in ("self", "cls")]
+    parameters = [shown(each) for each in given.parameters.values() if each.name not in ("self", "cls", "_cls")]
     returned = verbatim(given.return_annotation) if result else inspect.Signature.empty
     return str(given.replace(parameters=parameters, return_annotation=returned))
 
@@ -99,6 +99,8 @@ def shown(parameter: inspect.Parameter) -> inspect.Parameter:
 
 def verbatim(annotation: object) -> object:
     """Return something that shows an annotation as it is written."""
+    if isinstance(annotation, ForwardRef):
+        return Verbatim(annotation.__forward_arg__)
     return Verbatim(annotation) if isinstance(annotation, str) else annotation
 
 

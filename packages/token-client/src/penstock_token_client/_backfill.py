@@ -16,18 +16,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Slack:
-    """When the head starts, and what is left over beside it at that moment."""
+    """When the head starts, and what is left over beside it at that moment.
+
+    Attributes:
+        opens: When it starts.
+        tokens: Tokens of the window that are left over.
+        requests: Requests of the window.
+        starts: Requests of the sub-window.
+        most_tokens: An estimate above which nothing passes, so that most of those who wait need no closer look.
+    """
 
     opens: float
     tokens: int
     requests: int
     starts: int
+    most_tokens: float
 
     @classmethod
     def beside(cls, head: Order, opens: float, ledger: Ledger, now: float) -> Self:
         """Look ahead to the head's start, as if nothing else were granted until then."""
         tokens, requests, starts = ledger.room(opens, now)
-        return cls(opens, tokens - ledger.cost(head), requests - head.requests, starts - head.requests)
+        tokens -= ledger.cost(head)
+        most = tokens / min(ledger.terms.prompt_rate, 1.0)
+        return cls(opens, tokens, requests - head.requests, starts - head.requests, most)
 
     def admits(self, ledger: Ledger, not_before: float, now: float) -> bool:
         """Tell whether anybody at all could start before the head without being in its way."""

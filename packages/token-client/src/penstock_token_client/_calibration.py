@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._fit import Fit, Line
-from ._views import PHASES, Phases, Sliding, Sums, View
+from ._views import PHASES, Phases, Sliding, View
 
 if TYPE_CHECKING:
     from ._grant import Grant
@@ -67,6 +67,8 @@ class Calibration:
         self._tpm = tpm
         self._sliding = Sliding(window)
         self._phases = Phases(window)
+        self._fresh: list[Grant] = []
+        self._answered: list[tuple[str, int]] = []
         self._awaited: dict[str, list[View]] = {}
         self._credit = _BURST
         self._credited = 0.0
@@ -77,31 +79,28 @@ class Calibration:
 
     def granted(self, grant: Grant) -> None:
         """Count a grant, and remember now and then what each way of counting says at that moment."""
-        order = grant.order
-        sums = Sums(order.tokens - order.max_tokens, order.max_tokens, 0)
-        self._sliding.add(grant.id, grant.at, sums)
-        self._phases.add(grant.at, sums)
+        self._fresh.append(grant)
         self._credit = min(self._credit + (grant.at - self._credited) * self._per_second, _BURST)
         self._credited = grant.at
         if self._credit >= 1:
             self._credit -= 1
+            self._catch_up()
             self._awaited[grant.id] = [self._sliding.view(grant.at), *self._phases.views(grant.at)]
             if len(self._awaited) > _MOST_AWAITED:  # the first of them is the one least likely to be reported
                 del self._awaited[next(iter(self._awaited))]
 
     def withdrawn(self, grant: Grant) -> None:
         """Take back a grant that Azure does not count: it was not sent, or was refused."""
+        self._catch_up()
         self._awaited.pop(grant.id, None)
         found = self._sliding.pop(grant.id)
         if found is not None:
-            self._phases.add(*found, sign=-1)
+            at, sums = found
+            self._phases.take_back(at, sums)
 
     def completed(self, grant: Grant, usage: Usage) -> bool:
         """Learn from the report of a request that was answered; tell whether something was learned."""
-        unused = max(0, grant.order.max_tokens - usage.completion_tokens)
-        at = self._sliding.leave_unused(grant.id, unused)
-        if at is not None:
-            self._phases.add(at, Sums(0, 0, unused))
+        self._answered.append((grant.id, max(0, grant.order.max_tokens - usage.completion_tokens)))
         views = self._awaited.pop(grant.id, None)
         remaining = usage.ratelimit.remaining_tokens
         if views is None or not remaining:  # 0 says only that there is no more
@@ -116,6 +115,14 @@ class Calibration:
         if judged.weight < _ENOUGH:
             return None
         return Evidence(observations=judged.weight, judged=judged.misfit, actual=actual.misfit)
+
+    def _catch_up(self) -> None:
+        """Count what was granted and answered since the last time, all at once, because few views are taken of many."""
+        self._sliding.add(self._fresh)
+        self._phases.add(self._fresh)
+        self._phases.leave_unused(self._sliding.leave_unused(self._answered))
+        self._fresh.clear()
+        self._answered.clear()
 
     def _observe(self, views: list[View], counted: float) -> None:
         """Hold what was counted against what each way of counting would have counted."""

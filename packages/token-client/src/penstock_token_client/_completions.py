@@ -67,8 +67,8 @@ class Completions:
         self._apps: OrderedDict[str, Lengths] = OrderedDict()
 
     def add(self, app: str, usage: Usage) -> None:
-        """Learn from a report; of many apps, those that were silent longest are forgotten."""
-        if self._quantile is None or not usage.final:
+        """Learn from a request that was answered; of many apps, those that were silent longest are forgotten."""
+        if self._quantile is None:
             return
         lengths = self._apps.get(app)
         if lengths is None:

@@ -8,7 +8,7 @@ noisier the observations are. All amounts are shares of the pool's limit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FORGET = 0.985
 """What an observation still weighs after the next one: about 70 count at a time."""
@@ -25,8 +25,7 @@ _LEAST_OTHERS = 0.03
 """Less than this is put down to our estimates: a request that is counted a moment late looks like that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What was counted is ``bias`` times the prompts that were estimated, and ``others`` a window beside them.
 
     Attributes:

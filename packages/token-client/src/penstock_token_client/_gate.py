@@ -133,8 +133,11 @@ class Gate:
 
     def settle(self, grant_id: str, usage: Usage) -> bool:
         """Take the report of a request; tell whether its grant is known."""
+        ledger = self.pool.ledger
+        tokens, terms = ledger.tokens, ledger.terms
         known = self.pool.settle(grant_id, usage, self.clock())
-        self.pump()
+        if ledger.tokens < tokens or ledger.terms is not terms:  # otherwise nobody can start sooner than foreseen
+            self.pump()
         return known
 
     def withdraw(self, app: str, key: str) -> bool:
@@ -161,7 +164,7 @@ class Gate:
 
     def pump(self) -> None:
         """Grant whatever fits, and set the timer for what will fit next."""
-        if self.closed:
+        if self.closed or (self.pool.queue.idle and self._timer is None):
             return
         now = self.clock()
         for waiter, grant in self.pool.grants(now):

@@ -54,13 +54,15 @@ class Ledger:
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.limits = limits
-        self.terms = limits.terms()
+        self.terms = self._configured = limits.terms()
         self.tokens = self.requests = self.open_tokens = self.granted = self.unreported = 0
         self._instance = instance
         self._on_change = on_change
         self._log: deque[Grant] = deque()
         self._recent: deque[Grant] = deque()
         self._recent_requests = 0
+        self._soonest = min(self.terms.pace, self.terms.span)
+        self._next_aging = math.inf
         self._index = Index()
         if assume_full:
             self.fill(now)
@@ -68,7 +70,8 @@ class Ledger:
     def fill(self, now: float) -> None:
         """Charge the whole window, because nobody knows what was granted before ``now``."""
         tpm, rpm = self.limits.tpm, self.limits.rpm
-        grant = self._enter(f"{self._instance}-0", Order(app="", tokens=tpm, max_tokens=tpm, requests=rpm), now)
+        everything = Order(app="", tokens=tpm, max_tokens=tpm, requests=rpm)
+        grant = self._enter(f"{self._instance}-0", everything, tpm, now)
         self._end(grant, State.SETTLED)
 
     def restore(self, charges: Iterable[Charge], now: float) -> None:
@@ -80,7 +83,7 @@ class Ledger:
         """
         for charge in charges:
             if charge.at + self.terms.span > now:
-                grant = self._enter(charge.id, charge.order, charge.at, renewed=True)
+                grant = self._enter(charge.id, charge.order, self.cost(charge.order), charge.at, renewed=True)
                 grant.used, grant.exact = charge.used, charge.exact
                 if charge.state is not State.OPEN:
                     self._end(grant, charge.state)
@@ -96,19 +99,22 @@ class Ledger:
         self._age(now)
         repriced = terms.prompt_rate != self.terms.prompt_rate
         self.terms = terms
+        self._soonest = min(terms.pace, terms.span)
+        self._next_aging = self._oldest_leaves()
         if repriced:
             for grant in self._log:
                 self._recharge(grant)
 
     def cost(self, order: Order) -> int:
         """Return what the order is charged; an order that fits an empty pool never costs more than that."""
-        return min(self.terms.cost(order.tokens, order.max_tokens), max(order.tokens, self.limits.tpm))
+        cost, limit = self.terms.cost(order.tokens, order.max_tokens), self.limits.tpm
+        return cost if cost <= limit else min(cost, max(order.tokens, limit))
 
     def can_ever_fit(self, order: Order) -> bool:
         """Tell whether an empty pool would grant the order, whatever is in force at the moment."""
-        if order.requests > min(self.limits.rpm, self.terms.burst):
+        if order.requests > self.limits.rpm or order.requests > self.terms.burst:
             return False
-        return self.limits.charge(order.tokens, order.max_tokens) <= self.limits.tpm
+        return self._configured.cost(order.tokens, order.max_tokens) <= self.limits.tpm
 
     def earliest(self, order: Order, now: float) -> float:
         """Return the exact time at which the order fits if nothing else is granted: ``now``, later, or never (inf).
@@ -116,7 +122,7 @@ class Ledger:
         An order that exceeds the terms in force, but not the limits, fits when it has the window to itself.
         """
         self._age(now)
-        held = self._index.keyed(order.app, order.key)
+        held = self._index.by_key.get((order.app, order.key))
         if held is not None and (held.state is State.SETTLED or held.at + self.terms.pace > now):
             return now
         opens = max(self._pace_opens(order.requests, now), self.terms.paused_until)
@@ -133,14 +139,27 @@ class Ledger:
         started = takewhile(lambda grant: grant.at + terms.pace <= at, self._recent)
         return tokens, requests, terms.burst - self._recent_requests + sum(grant.requests for grant in started)
 
+    def grant_now(self, order: Order, now: float) -> Grant | None:
+        """Charge the order if it fits."""
+        self._age(now)
+        cost, terms, requests = self.cost(order), self.terms, order.requests
+        if (
+            self.tokens + cost <= terms.tpm
+            and self.requests + requests <= terms.rpm
+            and self._recent_requests + requests <= terms.burst
+            and terms.paused_until <= now
+            and (order.app, order.key) not in self._index.by_key
+        ):  # at a glance; whoever does not fit like that deserves a closer look
+            return self._charge(order, cost, now)
+        return self.grant(order, now) if self.earliest(order, now) <= now else None
+
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""
         self._age(now)
-        held = self._index.keyed(order.app, order.key)
+        held = self._index.by_key.get((order.app, order.key))
         if held is not None:
             return held if held.state is State.SETTLED else self._renew(held, now)
-        self.granted += 1
-        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, now))
+        return self._charge(order, self.cost(order), now)
 
     def holds(self, order: Order, now: float) -> bool:
         """Tell whether the order's key names a grant in the window."""
@@ -149,12 +168,12 @@ class Ledger:
     def find(self, app: str, key: str | None, now: float) -> Grant | None:
         """Return the grant in the window that an app's key names."""
         self._age(now)
-        return self._index.keyed(app, key)
+        return self._index.by_key.get((app, key))
 
     def named(self, grant_id: str, now: float) -> Grant | None:
         """Return the grant in the window that an id names."""
         self._age(now)
-        return self._index.named(grant_id)
+        return self._index.by_id.get(grant_id)
 
     def settle(self, grant_id: str, used: int, now: float, *, final: bool = True) -> bool:
         """Note what a request really used, in tokens, and tell whether the grant is still in the window.
@@ -163,13 +182,15 @@ class Ledger:
         actual use, and only if the use is ``final``, which that of a failed request is not. The first report counts.
         """
         grant = self.named(grant_id, now)
-        if grant is None:
-            return False
-        if grant.state is State.OPEN:
-            grant.used, grant.exact = used, final and self.limits.settle == "actual"
-            self._end(grant, State.SETTLED)
-            self._tell(grant)
-        return True
+        if grant is not None and grant.state is State.OPEN:
+            self.close(grant, used, final=final)
+        return grant is not None
+
+    def close(self, grant: Grant, used: int, *, final: bool) -> None:
+        """Settle a grant that is open, as `settle` does."""
+        grant.used, grant.exact = used, final and self.limits.settle == "actual"
+        self._end(grant, State.SETTLED)
+        self._tell(grant)
 
     def release(self, grant_id: str, now: float) -> bool:
         """Take back a grant whose request was never sent, and tell whether it is still in the window.
@@ -189,11 +210,17 @@ class Ledger:
         self._age(now)
         return self._log[0].at + self.terms.span if self._log else None
 
-    def _enter(self, grant_id: str, order: Order, now: float, *, renewed: bool = False) -> Grant:
+    def _charge(self, order: Order, cost: int, now: float) -> Grant:
+        """Charge an order that nothing in the window stands for yet."""
+        self.granted += 1
+        return self._tell(self._enter(f"{self._instance}-{self.granted}", order, cost, now))
+
+    def _enter(self, grant_id: str, order: Order, cost: int, now: float, *, renewed: bool = False) -> Grant:
         """Append a charge at ``now``."""
-        grant = Grant(grant_id, order, at=now, tokens=self.cost(order), renewed=renewed)
+        grant = Grant(grant_id, order, at=now, tokens=cost, renewed=renewed)
         self._log.append(grant)
         self._recent.append(grant)
+        self._next_aging = min(self._next_aging, now + self._soonest)
         self._index.add(grant)
         self.tokens += grant.tokens
         self.open_tokens += grant.tokens
@@ -207,7 +234,7 @@ class Ledger:
         Moving forward is safe: the charge was in every window up to now and is in every window from now.
         """
         self._end(held, State.MOVED)
-        return self._tell(self._enter(held.id, held.order, now, renewed=True))
+        return self._tell(self._enter(held.id, held.order, self.cost(held.order), now, renewed=True))
 
     def _end(self, grant: Grant, state: State) -> None:
         """Let an open grant stand otherwise; one that was not sent charges nothing, and frees its key."""
@@ -219,7 +246,8 @@ class Ledger:
             grant.requests = 0
         if state is State.RELEASED:
             self._index.drop_key(grant)
-        self._recharge(grant)
+        if state is not State.SETTLED or grant.exact or (grant.used or 0) > grant.tokens:
+            self._recharge(grant)
 
     def _recharge(self, grant: Grant) -> None:
         """Charge a grant what it costs by now."""
@@ -230,7 +258,7 @@ class Ledger:
 
     def _due(self, grant: Grant) -> int:
         """Return what a grant is to be charged."""
-        if grant.state in (State.RELEASED, State.MOVED):
+        if grant.state is State.RELEASED or grant.state is State.MOVED:
             return 0
         if grant.used is None:
             return self.cost(grant.order)
@@ -244,13 +272,21 @@ class Ledger:
 
     def _age(self, now: float) -> None:
         """Drop what has left the window and the sub-window."""
-        recent, log = self._recent, self._log
-        while recent and recent[0].at + self.terms.pace <= now:
+        if now < self._next_aging:
+            return
+        recent, log, terms = self._recent, self._log, self.terms
+        while recent and recent[0].at + terms.pace <= now:
             grant = recent.popleft()
             grant.recent = False
             self._recent_requests -= grant.requests
-        while log and log[0].at + self.terms.span <= now:
+        while log and log[0].at + terms.span <= now:
             self._expire(log.popleft())
+        self._next_aging = self._oldest_leaves()
+
+    def _oldest_leaves(self) -> float:
+        """Return when the next charge leaves the window or the sub-window."""
+        window = self._log[0].at + self.terms.span if self._log else math.inf
+        return min(window, self._recent[0].at + self.terms.pace) if self._recent else window
 
     def _expire(self, grant: Grant) -> None:
         """Forget a charge that has left the window."""

@@ -87,9 +87,8 @@ class ClosedLoop:
         )
 
     def granted(self, grant: Grant) -> None:
-        """Count what is about to be sent."""
-        if not grant.renewed:
-            self._calibration.granted(grant)
+        """Count what is about to be sent, and was not before."""
+        self._calibration.granted(grant)
 
     def released(self, grant: Grant) -> None:
         """Count what was not sent after all."""
@@ -127,6 +126,8 @@ class ClosedLoop:
 
     def suggestion(self, app: str, ledger: Ledger) -> int | None:
         """Return a ``max_tokens`` that is usually enough, while it is tokens that keep callers waiting."""
+        if self._limits.learn_max_tokens is None:
+            return None
         use = ledger.tokens / ledger.terms.tpm
         if use < _BINDING or use < ledger.requests / ledger.terms.rpm:
             return None

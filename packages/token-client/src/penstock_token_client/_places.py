@@ -84,10 +84,12 @@ class Places:
         there = {app: [waiter for waiter in flow if waiter.absent_since is None] for app, flow in self._flows.items()}
         return {app: (len(waiters), now - waiters[0].since) for app, waiters in there.items() if waiters}
 
-    def there(self, app: str, most: int, now: float) -> Iterator[Waiter]:
-        """Go through an app's callers who are there, in order, as far as so many places go."""
+    def there(self, app: str, near: int, most_tokens: float, now: float) -> Iterator[Waiter]:
+        """Go through an app's callers who are there and ask for so few tokens, in order, as far as so many places."""
         return (
-            waiter for waiter in self._flows.get(app, ())[:most] if waiter.absent_since is None and now < waiter.until
+            waiter
+            for waiter in self._flows.get(app, ())[:near]
+            if waiter.order.tokens <= most_tokens and waiter.absent_since is None and now < waiter.until
         )
 
     def firsts(self, now: float) -> Iterator[Waiter]:

@@ -98,13 +98,10 @@ class Pool:
     def settle(self, grant_id: str, usage: Usage, now: float) -> bool:
         """Take the report of a request, and learn from the first; tell whether its grant is known."""
         grant = self.ledger.named(grant_id, now)
-        if grant is None:
-            return False
-        first = grant.used is None
-        self.ledger.settle(grant_id, usage.tokens, now, final=usage.final)
-        if first and grant.used is not None:
+        if grant is not None and grant.state is State.OPEN:
+            self.ledger.close(grant, usage.tokens, final=usage.final)
             self.loop.look(self.ledger, now, urgent=self.loop.reported(grant, usage, now))
-        return True
+        return grant is not None
 
     def release(self, grant_id: str, now: float) -> bool:
         """Take back a grant whose request was never sent; tell whether it is known."""
@@ -145,7 +142,7 @@ class Pool:
 
     def _note(self, grant: Grant) -> Grant:
         """Count a grant that is about to be sent."""
-        self.loop.granted(grant)
         if not grant.renewed:
+            self.loop.granted(grant)
             self._totals.add(grant)
         return grant

@@ -59,6 +59,11 @@ class WaitQueue:
         """Return how many callers are there and wait."""
         return sum(self.depths().values())
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has a place, neither one who is there nor one who is absent."""
+        return not self._places
+
     def depths(self) -> dict[str, int]:
         """Return how many callers of each app are there and wait."""
         return self._places.depths()
@@ -69,9 +74,9 @@ class WaitQueue:
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
-        if self.head(now) is not None and not self._ledger.holds(order, now):
+        if self._places and self.head(now) is not None and not self._ledger.holds(order, now):
             return None
-        return self._ledger.grant(order, now) if self._ledger.earliest(order, now) <= now else None
+        return self._ledger.grant_now(order, now)
 
     def join(self, order: Order, now: float, ticket: str | None = None, *, deadline: float | None = None) -> Waiter:
         """Return the caller's place: the one that its ticket or its key kept, otherwise a new one.
@@ -85,6 +90,8 @@ class WaitQueue:
         Raises:
             QueueFullError: The caller has no place, and its app has too many already.
         """
+        if self.idle:
+            self._begin_anew()
         waiter = self._places.kept(order, ticket, now)
         if waiter is None:
             waiter = self._places.add(order, ticket, now)
@@ -124,8 +131,6 @@ class WaitQueue:
             self._turn = None if head is None else head.order.app
             if head is not None:
                 self._shares.elect(head.order.app)
-            elif not self._places:
-                self._shares.forget()
         return head
 
     def grants(self, now: float) -> Iterator[tuple[Waiter, Grant]]:
@@ -155,6 +160,11 @@ class WaitQueue:
                 times.append(first.absent_since + self.sharing.hold)
         return min(times)
 
+    def _begin_anew(self) -> None:
+        """Let all apps be equal, and none have its turn, because nobody waited."""
+        self._turn = None
+        self._shares.forget()
+
     def _start(self, waiter: Waiter, now: float) -> Grant:
         """Grant to a caller who waited."""
         self._places.remove(waiter)
@@ -177,7 +187,7 @@ class WaitQueue:
 
     def _first_passing(self, app: str, head: Waiter, slack: Slack, now: float) -> tuple[Waiter, float] | None:
         """Return the first of an app's callers who may pass the head, of those who stand near enough, and when."""
-        for waiter in self._places.there(app, _NEAR, now):
+        for waiter in self._places.there(app, _NEAR, slack.most_tokens, now):
             if waiter is not head:
                 at = slack.passes_at(waiter.order, self._ledger, self._next_start, now)
                 if at is not None:

@@ -56,6 +56,8 @@ class RateLimit:
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self:
         """Take what travelled; what is unknown or no count is left out, because it comes from elsewhere."""
+        if not data:
+            return cls()
         facts: dict[str, Any] = {
             name: value for name, value in data.items() if name in _NAMES and count_fault(name, value) is None
         }

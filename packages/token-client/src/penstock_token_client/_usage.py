@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ._ratelimit import SILENCE, RateLimit
 
@@ -11,8 +10,7 @@ CallStatus = Literal["ok", "429", "error", "truncated"]
 """How the call to the model ended."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """One report.
 
     Attributes:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ._grant import Grant
 
 PHASES = 120
 """How many phases of a fixed minute are told apart."""
@@ -37,6 +42,18 @@ class View(NamedTuple):
     passed: float
 
 
+class _Counted:
+    """One grant that counts."""
+
+    __slots__ = ("at", "exact", "prompt", "unused")
+
+    def __init__(self, at: float, prompt: int, exact: int) -> None:
+        self.at = at
+        self.prompt = prompt
+        self.exact = exact
+        self.unused = 0
+
+
 class Sliding:
     """The last window, exactly.
 
@@ -46,42 +63,46 @@ class Sliding:
 
     def __init__(self, window: float) -> None:
         self._window = window
-        self._grants: OrderedDict[str, tuple[float, Sums]] = OrderedDict()
+        self._grants: OrderedDict[str, _Counted] = OrderedDict()
         self._prompts = self._exact = self._unused = 0
 
-    def add(self, grant_id: str, at: float, sums: Sums) -> None:
-        """Count a grant."""
-        self._grants[grant_id] = at, sums
-        self._change(sums, 1)
+    def add(self, grants: Iterable[Grant]) -> None:
+        """Count grants, in the order of their times."""
+        for grant in grants:
+            exact = grant.order.max_tokens
+            prompt = grant.order.tokens - exact
+            self._grants[grant.id] = _Counted(grant.at, prompt, exact)
+            self._prompts += prompt
+            self._exact += exact
 
     def pop(self, grant_id: str) -> tuple[float, Sums] | None:
         """Count a grant no longer; return when it was given and what it counted, if it still did."""
         found = self._grants.pop(grant_id, None)
-        if found is not None:
-            self._change(found[1], -1)
-        return found
-
-    def leave_unused(self, grant_id: str, tokens: int) -> float | None:
-        """Note what a grant leaves over; return when it was given, if it still counts."""
-        found = self._grants.get(grant_id)
         if found is None:
             return None
-        at, sums = found
-        self._grants[grant_id] = at, sums._replace(unused=tokens)
-        self._unused += tokens - sums.unused
-        return at
+        self._discount(found)
+        return found.at, Sums(found.prompt, found.exact, found.unused)
+
+    def leave_unused(self, answered: Iterable[tuple[str, int]]) -> Iterator[tuple[float, int]]:
+        """Note the tokens that grants leave over, by their ids; go through those that still count, by their times."""
+        for grant_id, tokens in answered:
+            found = self._grants.get(grant_id)
+            if found is not None:
+                self._unused += tokens - found.unused
+                found.unused = tokens
+                yield found.at, tokens
 
     def view(self, now: float) -> View:
         """Return what counts by now."""
-        while self._grants and next(iter(self._grants.values()))[0] <= now - self._window:
-            self._change(self._grants.popitem(last=False)[1][1], -1)
+        while self._grants and next(iter(self._grants.values())).at <= now - self._window:
+            self._discount(self._grants.popitem(last=False)[1])
         return View(Sums(self._prompts, self._exact, self._unused), 1.0)
 
-    def _change(self, sums: Sums, sign: int) -> None:
-        """Add or take away."""
-        self._prompts += sign * sums.prompts
-        self._exact += sign * sums.exact
-        self._unused += sign * sums.unused
+    def _discount(self, grant: _Counted) -> None:
+        """Take a grant out of the sums."""
+        self._prompts -= grant.prompt
+        self._exact -= grant.exact
+        self._unused -= grant.unused
 
 
 class Phases:
@@ -94,15 +115,31 @@ class Phases:
     def __init__(self, window: float) -> None:
         self._width = window / PHASES
         self._newest = -(10**18)
-        self._rings = ([0] * PHASES, [0] * PHASES, [0] * PHASES)
+        self._prompts, self._exact, self._unused = self._rings = ([0] * PHASES, [0] * PHASES, [0] * PHASES)
 
-    def add(self, at: float, sums: Sums, sign: int = 1) -> None:
-        """Count what was granted at some time, or take it back."""
+    def add(self, grants: Iterable[Grant]) -> None:
+        """Count grants, in the order of their times."""
+        for grant in grants:
+            number = math.floor(grant.at / self._width)
+            if number != self._newest:
+                self._turn(number)
+            exact = grant.order.max_tokens
+            self._prompts[number % PHASES] += grant.order.tokens - exact
+            self._exact[number % PHASES] += exact
+
+    def leave_unused(self, left: Iterable[tuple[float, int]]) -> None:
+        """Note the tokens that grants leave over, by their times."""
+        for at, tokens in left:
+            number = math.floor(at / self._width)
+            if number > self._newest - PHASES:
+                self._unused[number % PHASES] += tokens
+
+    def take_back(self, at: float, sums: Sums) -> None:
+        """Count what was granted at some time no longer."""
         number = math.floor(at / self._width)
-        self._turn(number)
         if number > self._newest - PHASES:
             for ring, amount in zip(self._rings, sums, strict=True):
-                ring[number % PHASES] += sign * amount
+                ring[number % PHASES] -= amount
 
     def views(self, now: float) -> list[View]:
         """Return what counts by now, by phase."""

@@ -2,7 +2,8 @@
 
 Public and additive: a newer side may add fields, and readers ignore those they do not know. What a counter reads, it
 checks (`parse` raises `ProtocolError` naming the field); what a client reads, it takes as it comes (`read`), because a
-field that is missing there has a meaning.
+field that is missing there has a meaning. The messages are not frozen, because that would make them three times as slow
+to make, and a counter makes two for every call.
 
 | call | message | answer |
 |---|---|---|
@@ -60,8 +61,10 @@ meanwhile loses no place, not even if the counter ended with it."""
 STATUSES: tuple[CallStatus, ...] = ("ok", "429", "error", "truncated")
 """How a request can have ended."""
 
+_TOLD = ("expires_at", "suggested_max_tokens", "deployment", "code", "message", "ticket", "position")
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(kw_only=True, slots=True)
 class LockRequest:
     """Ask for quota.
 
@@ -110,7 +113,7 @@ class LockRequest:
         return _versioned(message)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class LockAnswer:
     """What a counter says to a `LockRequest`.
 
@@ -157,21 +160,16 @@ class LockAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer, without what says nothing."""
-        answer: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in (
-                *("allowed", "expires_at", "suggested_max_tokens", "deployment"),
-                *("code", "message", "ticket", "position"),
-            )
-        }
+        answer: dict[str, Any] = {"v": VERSION, "allowed": self.allowed}
+        answer |= {name: value for name in _TOLD if (value := getattr(self, name)) is not None}
         if self.request_id is not None:
             answer |= request_ids(self.request_id)
         if self.retry_after is not None:
             answer["retry_after_ms"] = math.ceil(self.retry_after * 1000)
-        return _versioned(answer)
+        return answer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class ReportRequest:
     """Say what a granted request used; ``ratelimit`` holds what the response's headers said about the limits."""
 
@@ -212,7 +210,7 @@ class ReportRequest:
         return _versioned({**message, "status": self.status, "ratelimit": self.ratelimit.to_json() or None})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class ReleaseRequest:
     """Give back quota for a request that was never sent, by its id, or by the key of a wish nobody answered."""
 
@@ -235,7 +233,7 @@ class ReleaseRequest:
         return _versioned({"app_id": self.app_id, **ids, "idempotency_key": self.idempotency_key})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class EndAnswer:
     """What a counter says to a report or a release: taken, and whether the grant is still in the window."""
 
@@ -249,7 +247,7 @@ class EndAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer."""
-        return _versioned({"success": self.success, "known": self.known})
+        return {"v": VERSION, "success": self.success, "known": self.known}
 
 
 def _versioned(message: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import orjson  # decodes and encodes several times as fast as json, which is a fifth of what a /lock costs
 from aiohttp import web
 
 from penstock_token_client.protocol import VERSION, ProtocolError
@@ -67,7 +68,7 @@ def answer(
 
 def encoded(body: Mapping[str, Any]) -> bytes:
     """Return JSON as bytes."""
-    return json.dumps(body).encode()
+    return orjson.dumps(body)
 
 
 def refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None, **facts: str) -> web.Response:
@@ -110,16 +111,31 @@ async def body(request: web.Request) -> object:
     media_type = request.headers.get("Content-Type", "")
     if media_type not in _MEDIA_TYPES and media_type.partition(";")[0].strip().lower() not in _MEDIA_TYPES:
         raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be JSON: send Content-Type: {_JSON}")
+    received = _at_once(request) if request.content.is_eof() else await _slowly(request)
     try:
-        return json.loads(await _read(request))
+        return orjson.loads(received)
+    except orjson.JSONDecodeError:
+        return _nearly_json(received)
+
+
+def _nearly_json(received: bytes) -> object:
+    """Decode what only Python takes for JSON, such as NaN, so that the refusal can name the field."""
+    try:
+        return json.loads(received)
     except (ValueError, RecursionError):
         raise ProtocolError("body", "the body must be JSON") from None
 
 
-async def _read(request: web.Request) -> bytes:
-    """Return the body; a caller who sends half of it does not hold us for ever."""
-    if request.content.is_eof():
-        return await request.read()
+def _at_once(request: web.Request) -> bytes:
+    """Return a body that came with its head, as nearly all do."""
+    received = request.content.read_nowait()
+    if len(received) > LARGEST_BODY:
+        raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(received))
+    return received
+
+
+async def _slowly(request: web.Request) -> bytes:
+    """Return a body that did not come with its head; a caller who sends half of it does not hold us for ever."""
     try:
         async with asyncio.timeout(_BODY_WITHIN):
             return await request.read()

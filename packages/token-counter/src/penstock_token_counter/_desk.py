@@ -101,14 +101,16 @@ class Desk:
         Raises:
             ProtocolError: The idempotency key names another request.
         """
-        await self._replayed()
-        if self._journal is not None and self._journal.paused:
+        if self._journal is None:
+            return await self._decide(message)
+        await self._journal.replayed()
+        if self._journal.paused:
             return self._paused(), None
         answer, given = await self._decide(message, tell_place)
         if given is None:
             return answer, None
         try:
-            await self._commit()
+            await self._journal.commit()
         except JournalPausedError:
             self.undeliverable(given)
             return self._paused(), None
@@ -237,7 +239,7 @@ class Desk:
         return LockAnswer(
             allowed=True,
             request_id=wire_id(grant.id),
-            expires_at=round(expires_at, 3),
+            expires_at=int(expires_at * 1000) / 1000,
             suggested_max_tokens=pool.suggestion(grant.order.app),
             deployment=self._deployment,
         )
