@@ -102,7 +102,7 @@ class Desk:
             ProtocolError: The idempotency key names another request.
         """
         if self._journal is None:
-            return await self._decide(message)
+            return await self._decide(message, tell_place)
         await self._journal.replayed()
         if self._journal.paused:
             return self._paused(), None
