@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ._grant import Grant
     from ._usage import Usage
 
+_EAGER = 20
+_SELDOM = 5
+"""The lines are compared after each of the first observations, and after every so many later: that takes a while."""
+
 _ENOUGH = 8.0
 _GOOD = 0.06
 """The misfit, as a share of the limit, above which nothing is believed."""
@@ -69,6 +73,7 @@ class Calibration:
         self._credit = _BURST
         self._credited = 0.0
         self._per_second = _BURST / window
+        self._observed = 0
         self._judged = [Fit(bias) for _ in range(PHASES + 1)]
         self._actual = [Fit(bias) for _ in range(PHASES + 1)]
 
@@ -120,11 +125,17 @@ class Calibration:
         self._answered.clear()
 
     def _observe(self, views: list[View], counted: float) -> None:
-        """Hold what was counted against what each way of counting would have counted, and believe the best."""
+        """Hold what was counted against what each way of counting would have counted."""
         for (sums, passed), judged, actual in zip(views, self._judged, self._actual, strict=True):
             prompts = sums.prompts / self._tpm
             judged.add(prompts, passed, counted - sums.exact / self._tpm)
             actual.add(prompts, passed, counted - (sums.exact - sums.unused) / self._tpm)
+        self._observed += 1
+        if self._observed <= _EAGER or self._observed % _SELDOM == 0:
+            self._believe()
+
+    def _believe(self) -> None:
+        """Go by the way of counting that fits best, if it fits well."""
         best = min(_best(self._judged), _best(self._actual), key=_misfit)
         if best.weight >= _ENOUGH and best.misfit <= _GOOD:
             self.bias = min(max(best.bias, _LEAST_BIAS), _MOST_BIAS)

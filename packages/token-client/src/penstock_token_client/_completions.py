@@ -6,6 +6,7 @@ sent makes room for more requests. It is suggested to those who ask for it, by t
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ _ENOUGH = 50
 _MOST_APPS = 1000
 _EVERY = 10
 _MOST_TRUNCATED = 0.06
-"""The share of answers cut short above which nothing is suggested, because too few of them are asked for again."""
+"""The share of answers cut short above which, beyond what chance makes of it, nothing is suggested: too few of them can
+be asked for again."""
 
 
 class Lengths:
@@ -46,7 +48,8 @@ class Lengths:
 
     def _work_out(self, quantile: float) -> int | None:
         """Look at all that is remembered."""
-        if len(self._lengths) < _ENOUGH or sum(self._cut) > _MOST_TRUNCATED * len(self._cut):
+        tolerable = _MOST_TRUNCATED * len(self._cut)
+        if len(self._lengths) < _ENOUGH or sum(self._cut) > tolerable + 2 * math.sqrt(tolerable):
             return None
         ordered = sorted(self._lengths)
         return max(1, ordered[min(int(quantile * len(ordered)), len(ordered) - 1)])

@@ -26,6 +26,9 @@ _LEAST_SHARE = 0.1
 _LOOKS = 60
 """How often in a window the terms are worked out anew, if nothing urgent happens."""
 
+_CAUTION = 0.01
+"""What is kept of a bias below 1."""
+
 _BINDING = 0.8
 """The part of the tokens in use above which it is they that keep callers waiting."""
 
@@ -157,6 +160,11 @@ class ClosedLoop:
         return max(limit - self._calibration.unaccounted, math.ceil(limit * _LEAST_SHARE))
 
     def _bias(self, now: float) -> float:
-        """Return the bias to go by, to the nearest half percent, so that small changes reprice nothing."""
+        """Return the bias to go by, to the nearest half percent, so that small changes reprice nothing.
+
+        That Azure counts less than we estimate is not believed to the last percent, nor when it refused us just now.
+        """
         bias = round(self._calibration.bias * 200) / 200
-        return max(bias, 1.0) if now < self._doubted_until else bias
+        if bias >= 1:
+            return bias
+        return 1.0 if now < self._doubted_until else min(1.0, bias + _CAUTION)

@@ -162,11 +162,11 @@ def test_evidence_shows_which_way_of_settling_explains_the_headers(
 def test_traffic_that_did_not_ask_is_seen_and_left_its_part(sliding: bool) -> None:  # noqa: FBT001 - a parameter
     fleet = Fleet(Endpoint(1.0, sliding=sliding), others=12_000)
 
-    fleet.run(20 * MINUTE)
+    fleet.run(25 * MINUTE)
 
-    facts = fleet.pool.status(20 * MINUTE)
-    assert facts["unaccounted_tokens"] == pytest.approx(12_000, rel=0.3)
-    assert facts["bias"] == pytest.approx(1.0, abs=0.15)
+    facts = fleet.pool.status(25 * MINUTE)
+    assert facts["unaccounted_tokens"] == pytest.approx(12_000, rel=0.2)
+    assert facts["bias"] == pytest.approx(1.0, abs=0.12)
     assert facts["effective_tpm"] <= 60_000 - facts["unaccounted_tokens"]
 
 
