@@ -66,12 +66,11 @@ class Fields:
     def count(self, name: str, default: int | None = None) -> int:
         """Return a whole number of at least 0."""
         value = self._given(name, default)
+        if type(value) is int and 0 <= value <= MAX_COUNT:
+            return value
         if value is None:
             raise ProtocolError(name, f"{name} is missing")
-        fault = count_fault(name, value)
-        if fault:
-            raise ProtocolError(name, fault)
-        return int(value)
+        raise ProtocolError(name, str(count_fault(name, value)))
 
     def seconds(self, name: str, default: float) -> float:
         """Return a number of seconds of at least 0."""

@@ -61,8 +61,13 @@ def a_sub_window_that_holds_one_request_more(plant: Plant) -> None:
 
 
 def a_report_that_lowers_the_charge(plant: Plant) -> None:
-    due = Ledger._due
-    plant.setattr(Ledger, "_due", lambda ledger, grant: due(ledger, grant) if grant.used is None else grant.used)
+    end = Ledger._end
+
+    def lower(ledger: Ledger, grant: Grant, state: State) -> None:
+        grant.exact = grant.used is not None
+        end(ledger, grant, state)
+
+    plant.setattr(Ledger, "_end", lower)
 
 
 def a_release_of_what_was_reported(plant: Plant) -> None:
