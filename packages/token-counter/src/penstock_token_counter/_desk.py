@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
 from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError, grant_id, wire_id
@@ -35,8 +34,7 @@ class UnknownIdError(LookupError):
     """Raised for an id that no counter can have given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """A grant on its way to its caller, and the poll that waited for it, if one did."""
 
     grant: Grant
