@@ -23,7 +23,12 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 """
 
-BENCHES = ("token-counter/bench/lock_http.py", "token-client/bench/ledger.py", "feedback-worker/bench/worker.py")
+BENCHES = (
+    "token-counter/bench/quota_simulation.py",
+    "token-counter/bench/lock_http.py",
+    "token-client/bench/ledger.py",
+    "feedback-worker/bench/worker.py",
+)
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True

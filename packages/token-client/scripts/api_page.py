@@ -48,7 +48,7 @@ def name_lines(name: str, thing: Any) -> Iterator[str]:  # noqa: ANN401 - a publ
     """Describe one public name."""
     if inspect.isclass(thing):
         yield f"### `{name}{constructor(thing)}`\n\n{first_line(thing)}\n"
-        members = [line for member, value in sorted(vars(thing).items()) for line in member_lines(member, value)]
+        members = [line for member, value in sorted(ours(thing).items()) for line in member_lines(member, value)]
         yield from [*members, ""] if members else []
     elif inspect.isfunction(thing):
         yield f"### `{prefix(thing)}{name}{signature(thing)}`\n\n{first_line(thing)}\n"
@@ -68,9 +68,16 @@ def member_lines(name: str, value: object) -> Iterator[str]:
         yield f"- `{name}: {value.fget.__annotations__['return']}`: {first_line(value)}"
 
 
+def ours(thing: type) -> dict[str, Any]:
+    """Return the members of a class that it has from this package, itself or by inheritance."""
+    bases = [base for base in reversed(thing.__mro__) if base.__module__.startswith("penstock_token_client")]
+    return {name: value for base in bases for name, value in vars(base).items()}
+
+
 def constructor(thing: type) -> str:
     """Return how a class is called, or nothing where nobody calls it."""
-    made_here = plain(vars(thing).get("__init__") or vars(thing).get("__new__"))
+    members = ours(thing)
+    made_here = plain(members.get("__init__") or members.get("__new__"))
     if getattr(thing, "_is_protocol", False) or issubclass(thing, Enum) or not inspect.isfunction(made_here):
         return ""
     return signature(made_here, result=False)

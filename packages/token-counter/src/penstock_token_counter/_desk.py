@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
-from penstock_token_client.protocol import EndAnswer, LockAnswer, ProtocolError, grant_id, wire_id
+from penstock_token_client.protocol import EndAnswer, ProtocolError, grant_id
 
 from ._foreign import ForeignIds
-from ._journal import RETRY_AFTER, JournalPausedError
+from ._journal import JournalPausedError
+from ._replies import Replies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from penstock_token_client.accounting import Grant, Limits, Poll, Sharing
-    from penstock_token_client.protocol import LockRequest, ReleaseRequest, ReportRequest
+    from penstock_token_client.protocol import LockAnswer, LockRequest, ReleaseRequest, ReportRequest
 
     from ._journal import Journal
 
     TellPlace = Callable[[str], Awaitable[None]]
-
-_RETRY_AFTER = 1.0
-"""Seconds until a counter that stops is likely to be back, or a full line to have a place."""
-
 
 JOURNAL_STATES = ("none", "replaying", "writing", "paused")
 
@@ -68,7 +63,7 @@ class Desk:
         assume_full = not assume_idle and journal is None
         self.gate = Gate(limits, assume_full=assume_full, sharing=sharing, on_change=recorder)
         self._journal = journal
-        self._limits = limits
+        self._replies = Replies(self.gate, deployment)
         self._deployment = deployment
         self._refused = 0
         self._foreign = ForeignIds(
@@ -103,7 +98,7 @@ class Desk:
             return await self._decide(message, tell_place)
         await self._journal.replayed()
         if self._journal.paused:
-            return self._paused(), None
+            return self._replies.paused(), None
         answer, given = await self._decide(message, tell_place)
         if given is None:
             return answer, None
@@ -111,7 +106,7 @@ class Desk:
             await self._journal.commit()
         except JournalPausedError:
             self.undeliverable(given)
-            return self._paused(), None
+            return self._replies.paused(), None
         except asyncio.CancelledError:
             self.undeliverable(given)
             raise
@@ -130,14 +125,14 @@ class Desk:
             grant = self.gate.try_now(order)
         except NeverFitsError:
             self._refused += 1
-            return self._never(order), None
+            return self._replies.never(order), None
         except KeyReusedError:
             raise ProtocolError("idempotency_key", "idempotency_key names another request already") from None
         if grant is not None:
-            return self._granted(grant), Given(grant)
+            return self._replies.granted(grant), Given(grant)
         if message.wait_seconds > 0 and not self.gate.closed:
             return await self._wait(order, message, tell_place)
-        return self._not_yet(order, None), None
+        return self._replies.not_yet(order, None), None
 
     def undeliverable(self, given: Given) -> None:
         """Take back a grant whose answer could not be written, forget its key, and keep its place in the line."""
@@ -216,7 +211,7 @@ class Desk:
         try:
             poll = self.gate.join(order, message.ticket)
         except QueueFullError:
-            return self._full(), None
+            return self._replies.full(), None
         try:
             if tell_place is not None and not poll.future.done():
                 await tell_place(poll.waiter.ticket)
@@ -225,63 +220,10 @@ class Desk:
             self.gate.step_out(poll)
             raise
         if grant is not None:
-            return self._granted(grant), Given(grant, poll)
+            return self._replies.granted(grant), Given(grant, poll)
         ended = poll.future.done()  # the gate closed, or a later poll took this place
         self.gate.step_out(poll)
-        return self._not_yet(order, poll, ended=ended), None
-
-    def _granted(self, grant: Grant) -> LockAnswer:
-        """Say yes."""
-        pool = self.gate.pool
-        expires_at = time.time() + grant.at + pool.ledger.terms.span - self.gate.clock()
-        return LockAnswer(
-            allowed=True,
-            request_id=wire_id(grant.id),
-            expires_at=int(expires_at * 1000) / 1000,
-            suggested_max_tokens=pool.suggestion(grant.order.app),
-            deployment=self._deployment,
-        )
-
-    def _not_yet(self, order: Order, poll: Poll | None, *, ended: bool = False) -> LockAnswer:
-        """Say no for now."""
-        if self.gate.closed or ended:
-            code, message, retry_after = "retry", "ask again", _RETRY_AFTER
-        else:
-            now = self.gate.clock()
-            ledger = self.gate.pool.ledger
-            code, message = "limited", "the quota is used up"
-            if ledger.terms.paused_until > now:
-                code, message = "paused", "the endpoint asked to be left alone for a while"
-            retry_after = ledger.earliest(order, now) - now
-        return LockAnswer(
-            allowed=False,
-            code=code,
-            message=message,
-            retry_after=retry_after if retry_after < math.inf else None,
-            ticket=None if poll is None else poll.waiter.ticket,
-            position=None if poll is None else self.gate.pool.queue.position(poll.waiter),
-        )
-
-    def _full(self) -> LockAnswer:
-        """Say that there is no place to wait."""
-        depth = self.gate.pool.queue.sharing.max_depth
-        message = f"{depth} callers of this app wait already, and no more may wait"
-        return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
-
-    def _paused(self) -> LockAnswer:
-        """Say no while no grant could be kept."""
-        message = "the counter cannot write its journal, and grants nothing that it might forget"
-        return LockAnswer(allowed=False, code="paused", message=message, retry_after=RETRY_AFTER)
-
-    def _never(self, order: Order) -> LockAnswer:
-        """Say no for good."""
-        limits = self._limits
-        tokens = limits.charge(order.tokens, order.max_tokens)
-        message = (
-            f"{tokens} tokens and {order.requests} requests, headroom included, can never fit into "
-            f"{limits.tpm} tokens and {limits.rpm} requests per minute"
-        )
-        return LockAnswer(allowed=False, code="exceeds_quota", message=message)
+        return self._replies.not_yet(order, poll, ended=ended), None
 
 
 def _ours(request_id: str) -> str:
