@@ -6,6 +6,7 @@ from typing import Any
 
 from ._arguments import MAX_COUNT, count_fault
 
+_NUMBERS = (int, float)  # and not bool, which Python takes for an int
 MAX_TEXT = 256
 """The longest id, key or ticket, in characters."""
 
@@ -75,7 +76,7 @@ class Fields:
     def seconds(self, name: str, default: float) -> float:
         """Return a number of seconds of at least 0."""
         value = self._given(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_COUNT:
+        if type(value) not in _NUMBERS or not 0 <= value <= MAX_COUNT:
             raise ProtocolError(name, f"{name} must be a number of seconds of at least 0")
         return float(value)
 
