@@ -125,7 +125,8 @@ class Book:
         grant = Grant(grant_id, order, at=now, tokens=cost, renewed=renewed)
         self._log.append(grant)
         self._recent.append(grant)
-        self._next_aging = min(self._next_aging, now + self._soonest)
+        if now + self._soonest < self._next_aging:
+            self._next_aging = now + self._soonest
         self._index.add(grant)
         self.tokens += grant.tokens
         self.open_tokens += grant.tokens

@@ -47,18 +47,23 @@ class Ledger(Book):
         started = takewhile(lambda grant: grant.at + terms.pace <= at, self._recent)
         return tokens, requests, terms.burst - self._recent_requests + sum(grant.requests for grant in started)
 
-    def grant_now(self, order: Order, now: float) -> Grant | None:
-        """Charge the order if it fits."""
+    def grant_at_a_glance(self, order: Order, now: float) -> Grant | None:
+        """Charge the order if there is plainly room for it, and nothing else to look at; None says nothing."""
         self._age(now)
-        cost, terms, requests = self.cost(order), self.terms, order.requests
+        terms, requests = self.terms, order.requests
+        cost = terms.cost(order.tokens, order.max_tokens)
         if (
             self.tokens + cost <= terms.tpm
             and self.requests + requests <= terms.rpm
             and self._recent_requests + requests <= terms.burst
             and terms.paused_until <= now
             and (order.app, order.key) not in self._index.by_key
-        ):  # at a glance; whoever does not fit like that deserves a closer look
+        ):
             return self._charge(order, cost, now)
+        return None
+
+    def grant_now(self, order: Order, now: float) -> Grant | None:
+        """Charge the order if it fits."""
         return self.grant(order, now) if self.earliest(order, now) <= now else None
 
     def grant(self, order: Order, now: float) -> Grant:

@@ -80,13 +80,11 @@ class Pool:
             NeverFitsError: It is larger than the whole pool.
             KeyReusedError: Its key names another order.
         """
-        if not self.ledger.can_ever_fit(order):
-            raise NeverFitsError
-        held = self.ledger.find(order.app, order.key, now)
-        if held is not None and held.order != order:
-            raise KeyReusedError
         self.loop.look(self.ledger, now)
-        grant = self.queue.grant_now(order, now)
+        grant = self.queue.grant_at_a_glance(order, now)
+        if grant is None:
+            self._check(order, now)
+            grant = self.queue.grant_now(order, now)
         return None if grant is None else self._note(grant)
 
     def grants(self, now: float) -> Iterator[tuple[Waiter, Grant]]:
@@ -139,6 +137,14 @@ class Pool:
             "apps": self._totals.facts(self.queue.waits(now)),
             **self.loop.facts(now),
         }
+
+    def _check(self, order: Order, now: float) -> None:
+        """Refuse an order that cannot be granted, however long it waits."""
+        if not self.ledger.can_ever_fit(order):
+            raise NeverFitsError
+        held = self.ledger.find(order.app, order.key, now)
+        if held is not None and held.order != order:
+            raise KeyReusedError
 
     def _note(self, grant: Grant) -> Grant:
         """Count a grant that is about to be sent."""
