@@ -8,6 +8,7 @@ fits best is believed, once it fits well. A request is never judged by this; onl
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from ._fit import Fit, Line
 from ._views import PHASES, Phases, Sliding, View
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._grant import Grant
     from ._usage import Usage
 
@@ -28,7 +31,9 @@ _GOOD = 0.06
 
 _LEAST_BIAS = 0.5
 _MOST_BIAS = 2.0
-_BURST = 60.0
+_BURST = 60
+"""Probes in a window, and how many of them may be taken in one go."""
+
 _MOST_AWAITED = 256
 
 
@@ -59,55 +64,64 @@ class Calibration:
     Attributes:
         bias: Tokens of a prompt that Azure counts for one that was estimated; 1.0 until more is known.
         unaccounted: Tokens per window used by those who did not ask.
+        next_probe: The time from which on the next grant is worth a `probe`.
     """
 
     def __init__(self, window: float, tpm: int, *, bias: float = 1.0, unaccounted: int = 0) -> None:
         self.bias = bias
         self.unaccounted = unaccounted
+        self.next_probe = -math.inf
         self._tpm = tpm
         self._sliding = Sliding(window)
         self._phases = Phases(window)
-        self._fresh: list[Grant] = []
-        self._answered: list[tuple[str, int]] = []
         self._awaited: dict[str, list[View]] = {}
-        self._credit = _BURST
-        self._credited = 0.0
-        self._per_second = _BURST / window
+        self._gap = window / _BURST
+        self._window = window
         self._observed = 0
         self._judged = [Fit(bias) for _ in range(PHASES + 1)]
         self._actual = [Fit(bias) for _ in range(PHASES + 1)]
 
-    def granted(self, grant: Grant) -> None:
-        """Count a grant, and remember now and then what each way of counting says at that moment."""
-        self._fresh.append(grant)
-        self._credit = min(self._credit + (grant.at - self._credited) * self._per_second, _BURST)
-        self._credited = grant.at
-        if self._credit >= 1:
-            self._credit -= 1
-            self._catch_up()
-            self._awaited[grant.id] = [self._sliding.view(grant.at), *self._phases.views(grant.at)]
-            if len(self._awaited) > _MOST_AWAITED:  # the first of them is the one least likely to be reported
-                del self._awaited[next(iter(self._awaited))]
+    def blind(self, now: float) -> None:
+        """Learn nothing for one window, because nobody knows what was sent before."""
+        self.next_probe = now + self._window
+
+    def granted(self, grants: Iterable[Grant]) -> None:
+        """Count grants, in the order of their times."""
+        sliding, phases = self._sliding, self._phases
+        for grant in grants:
+            at, order = grant.at, grant.order
+            exact = order.max_tokens
+            sliding.add(at, order.tokens - exact, exact)
+            phases.add(at, order.tokens - exact, exact)
+
+    def answered(self, at: float, unused: int) -> None:
+        """Note the tokens that a request, granted at a time, left over."""
+        self._sliding.leave_unused(at, unused)
+        self._phases.leave_unused(at, unused)
 
     def withdrawn(self, grant: Grant) -> None:
         """Take back a grant that Azure does not count: it was not sent, or was refused."""
-        self._catch_up()
         self._awaited.pop(grant.id, None)
-        found = self._sliding.pop(grant.id)
-        if found is not None:
-            at, sums = found
-            self._phases.take_back(at, sums)
+        exact = grant.order.max_tokens
+        prompt = grant.order.tokens - exact
+        self._sliding.take_back(grant.at, prompt, exact)
+        self._phases.add(grant.at, -prompt, -exact)
 
-    def completed(self, grant: Grant, usage: Usage) -> bool:
-        """Learn from the report of a request that was answered; tell whether something was learned."""
-        self._answered.append((grant.id, max(0, grant.order.max_tokens - usage.completion_tokens)))
+    def probe(self, grant: Grant) -> None:
+        """Remember what each way of counting says at the moment of a grant, which was counted already."""
+        self.next_probe = max(self.next_probe, grant.at - self._window) + self._gap
+        self._awaited[grant.id] = [self._sliding.view(grant.at), *self._phases.views(grant.at)]
+        if len(self._awaited) > _MOST_AWAITED:  # the first of them is the one least likely to be reported
+            del self._awaited[next(iter(self._awaited))]
+
+    def compare(self, grant: Grant, usage: Usage) -> None:
+        """Hold what Azure said of a request that was answered against what was remembered of its moment."""
         views = self._awaited.pop(grant.id, None)
         remaining = usage.ratelimit.remaining_tokens
         if views is None or not remaining:  # 0 says only that there is no more
-            return False
+            return
         limit = usage.ratelimit.limit_tokens or self._tpm
         self._observe(views, (limit - remaining) / self._tpm)
-        return True
 
     def evidence(self) -> Evidence | None:
         """Return how the two ways of settling compare, once there is something to compare."""
@@ -115,14 +129,6 @@ class Calibration:
         if judged.weight < _ENOUGH:
             return None
         return Evidence(observations=judged.weight, judged=judged.misfit, actual=actual.misfit)
-
-    def _catch_up(self) -> None:
-        """Count what was granted and answered since the last time, all at once, because few views are taken of many."""
-        self._sliding.add(self._fresh)
-        self._phases.add(self._fresh)
-        self._phases.leave_unused(self._sliding.leave_unused(self._answered))
-        self._fresh.clear()
-        self._answered.clear()
 
     def _observe(self, views: list[View], counted: float) -> None:
         """Hold what was counted against what each way of counting would have counted."""

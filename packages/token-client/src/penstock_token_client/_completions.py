@@ -7,7 +7,7 @@ sent makes room for more requests. It is suggested to those who ask for it, by t
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,18 +64,17 @@ class Completions:
 
     def __init__(self, quantile: float | None) -> None:
         self._quantile = quantile
-        self._apps: OrderedDict[str, Lengths] = OrderedDict()
+        self._apps: dict[str, Lengths] = {}
 
     def add(self, app: str, usage: Usage) -> None:
-        """Learn from a request that was answered; of many apps, those that were silent longest are forgotten."""
+        """Learn from a request that was answered; of many apps, those that came first are forgotten."""
         if self._quantile is None:
             return
         lengths = self._apps.get(app)
         if lengths is None:
             lengths = self._apps[app] = Lengths()
             if len(self._apps) > _MOST_APPS:
-                self._apps.popitem(last=False)
-        self._apps.move_to_end(app)
+                del self._apps[next(iter(self._apps))]
         lengths.add(usage)
 
     def suggestion(self, app: str) -> int | None:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._calibration import Calibration
 from ._completions import Completions
+from ._grant import Grant, State
 from ._throttling import Throttling
 
 if TYPE_CHECKING:
-    from ._grant import Grant
+    from collections.abc import Iterable
+
+    from ._grant import Charge
     from ._ledger import Ledger
     from ._limits import Limits
     from ._usage import Usage
@@ -68,6 +71,8 @@ class ClosedLoop:
         self._calibration = Calibration(limits.window, limits.tpm)
         self._completions = Completions(limits.learn_max_tokens)
         self._next_look = -math.inf
+        self._fresh: list[Grant] = []
+        self._reports: list[tuple[Grant, Usage, float]] = []
 
     def restore(self, lesson: Lesson) -> None:
         """Begin with what another process learned."""
@@ -77,6 +82,7 @@ class ClosedLoop:
 
     def lesson(self) -> Lesson:
         """Return what is worth keeping."""
+        self._digest()
         tpm, tpm_until, paused_until = self._throttling.heard()
         return Lesson(
             bias=round(self._calibration.bias, 3),
@@ -86,32 +92,60 @@ class ClosedLoop:
             paused_until=paused_until,
         )
 
+    def adopt(self, charges: Iterable[Charge]) -> None:
+        """Count what another process granted, so that what Azure counts of it is no surprise."""
+        for charge in charges:
+            if charge.state in (State.OPEN, State.SETTLED):
+                order = charge.order
+                self._calibration.granted([Grant(charge.id, order, at=charge.at, tokens=0, renewed=True)])
+                if charge.used is not None:
+                    self._calibration.answered(charge.at, max(0, order.tokens - charge.used))
+
+    def blind(self, now: float) -> None:
+        """Learn nothing from what is left for one window, because nobody knows what was sent before."""
+        self._calibration.blind(now)
+
     def granted(self, grant: Grant) -> None:
-        """Count what is about to be sent, and was not before."""
-        self._calibration.granted(grant)
+        """Note what is about to be sent, and was not before; it is counted later, with others."""
+        self._fresh.append(grant)
+        if grant.at >= self._calibration.next_probe:
+            self._digest()
+            self._calibration.probe(grant)
 
     def released(self, grant: Grant) -> None:
         """Count what was not sent after all."""
+        self._digest()
         self._calibration.withdrawn(grant)
 
     def reported(self, grant: Grant, usage: Usage, now: float) -> bool:
-        """Learn from the first report of a grant; tell whether the terms should be looked at at once."""
-        cause = self._throttling.hear(usage, grant.tokens, now)
-        if usage.status == "429":
-            self._calibration.withdrawn(grant)
-            if cause == "tokens":
-                self._doubted_until = now + self._doubt
-            return True
-        if usage.final:
-            self._calibration.completed(grant, usage)
-            self._completions.add(grant.order.app, usage)
-        return False
+        """Note the first report of a grant; tell whether the terms should be looked at at once."""
+        if usage.status != "429":
+            self._reports.append((grant, usage, now))
+            return False
+        self._digest()
+        if self._throttling.refuse(usage, grant.tokens, now) == "tokens":
+            self._doubted_until = now + self._doubt
+        self._calibration.withdrawn(grant)
+        return True
+
+    def _digest(self) -> None:
+        """Count and learn from what was noted, all at once, because few look at it."""
+        self._calibration.granted(self._fresh)
+        self._fresh.clear()
+        for grant, usage, now in self._reports:
+            self._throttling.hear(usage, now)
+            if usage.final:
+                self._calibration.answered(grant.at, max(0, grant.order.max_tokens - usage.completion_tokens))
+                self._calibration.compare(grant, usage)
+                self._completions.add(grant.order.app, usage)
+        self._reports.clear()
 
     def look(self, ledger: Ledger, now: float, *, urgent: bool = False) -> bool:
         """Let the ledger go by what is known by now; tell whether its terms changed."""
         if now < self._next_look and not urgent:
             return False
         self._next_look = now + self._limits.window / _LOOKS
+        self._digest()
         terms = self._limits.terms(
             tpm=self._tpm(now),
             bias=self._bias(now),
@@ -131,10 +165,12 @@ class ClosedLoop:
         use = ledger.tokens / ledger.terms.tpm
         if use < _BINDING or use < ledger.requests / ledger.terms.rpm:
             return None
+        self._digest()
         return self._completions.suggestion(app)
 
     def facts(self, now: float) -> dict[str, Any]:
         """Return what was learned, in the words of the wire."""
+        self._digest()
         evidence = self._calibration.evidence()
         return {
             "paused_seconds": round(max(0.0, self._throttling.paused_until - now), 3),

@@ -61,10 +61,12 @@ class Pool:
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.instance = instance
-        self.ledger = Ledger(limits, instance=instance, now=now, assume_full=assume_full, on_change=on_change)
+        self.ledger = Ledger(limits, instance=instance, now=now, on_change=on_change)
         self.queue = WaitQueue(self.ledger, instance=instance, sharing=sharing, opened=now, epoch=epoch)
         self.loop = ClosedLoop(limits)
         self._totals = Totals()
+        if assume_full:
+            self.fill(now)
 
     def restore(self, charges: Iterable[Charge], lesson: Lesson | None, now: float) -> None:
         """Take over what another process granted and learned, before anything is granted here."""
@@ -72,6 +74,12 @@ class Pool:
             self.loop.restore(lesson)
             self.loop.look(self.ledger, now)
         self.ledger.restore(charges, now)
+        self.loop.adopt(self.ledger.charges(now))
+
+    def fill(self, now: float) -> None:
+        """Charge the whole window, because nobody knows what was granted before ``now``."""
+        self.ledger.fill(now)
+        self.loop.blind(now)
 
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits.

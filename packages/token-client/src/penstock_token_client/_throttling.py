@@ -84,19 +84,21 @@ class Throttling:
         """Return the seconds that the sub-window's margin is wider than configured."""
         return self._sub_margin.at(now)
 
-    def hear(self, usage: Usage, cost: int, now: float) -> Cause | None:
-        """Take what a response said; return what it was refused for, or None if it was not.
+    def hear(self, usage: Usage, now: float) -> None:
+        """Take what a response said of the limit."""
+        limit = usage.ratelimit.limit_tokens
+        if limit is not None:
+            self._lowered, self._lowered_until = min(limit, self._limits.tpm), now + _HOLD
+
+    def refuse(self, usage: Usage, cost: int, now: float) -> Cause:
+        """Take a refusal, and return what it was for.
 
         Args:
             usage: The report.
             cost: What its grant is charged.
             now: The time.
         """
-        limit = usage.ratelimit.limit_tokens
-        if limit is not None:
-            self._lowered, self._lowered_until = min(limit, self._limits.tpm), now + _HOLD
-        if usage.status != "429":
-            return None
+        self.hear(usage, now)
         cause = self._cause(usage, cost)
         self.refused[cause] += 1
         self._keep_away(cause, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from ._grant import Grant
 
 _MOST_APPS = 1000
-"""Apps that are remembered; of more, those that were granted nothing for longest are forgotten."""
+"""Apps that are remembered; of more, those that came first are forgotten."""
 
 
 class _Total:
@@ -27,7 +26,7 @@ class Totals:
     """The apps' totals."""
 
     def __init__(self) -> None:
-        self._apps: OrderedDict[str, _Total] = OrderedDict()
+        self._apps: dict[str, _Total] = {}
 
     def add(self, grant: Grant) -> None:
         """Count a grant."""
@@ -36,8 +35,7 @@ class Totals:
         if total is None:
             total = self._apps[app] = _Total()
             if len(self._apps) > _MOST_APPS:
-                self._apps.popitem(last=False)
-        self._apps.move_to_end(app)
+                del self._apps[next(iter(self._apps))]
         total.granted += 1
         total.tokens += grant.tokens
 

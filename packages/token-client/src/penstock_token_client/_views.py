@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
+from collections import deque
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ._grant import Grant
+from typing import NamedTuple
 
 PHASES = 120
 """How many phases of a fixed minute are told apart."""
+
+_MOMENTS = 6000
+"""How many moments of a sliding window are told apart; at Azure 10 ms each, in which requests arrive as they like."""
 
 
 class Sums(NamedTuple):
@@ -42,67 +39,63 @@ class View(NamedTuple):
     passed: float
 
 
-class _Counted:
-    """One grant that counts."""
+class _Moment:
+    """What was granted within one moment."""
 
-    __slots__ = ("at", "exact", "prompt", "unused")
+    __slots__ = ("exact", "number", "prompts", "unused")
 
-    def __init__(self, at: float, prompt: int, exact: int) -> None:
-        self.at = at
-        self.prompt = prompt
-        self.exact = exact
-        self.unused = 0
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.prompts = self.exact = self.unused = 0
 
 
 class Sliding:
-    """The last window, exactly.
+    """The last window, to the moment.
 
     Args:
         window: Its length in seconds.
     """
 
     def __init__(self, window: float) -> None:
-        self._window = window
-        self._grants: OrderedDict[str, _Counted] = OrderedDict()
+        self._per_second = _MOMENTS / window
+        self._moments: deque[_Moment] = deque()
+        self._by_number: dict[int, _Moment] = {}
         self._prompts = self._exact = self._unused = 0
 
-    def add(self, grants: Iterable[Grant]) -> None:
-        """Count grants, in the order of their times."""
-        for grant in grants:
-            exact = grant.order.max_tokens
-            prompt = grant.order.tokens - exact
-            self._grants[grant.id] = _Counted(grant.at, prompt, exact)
-            self._prompts += prompt
-            self._exact += exact
+    def add(self, at: float, prompt: int, exact: int) -> None:
+        """Count what was granted, no earlier than what was added before."""
+        number = int(at * self._per_second)
+        moment = self._by_number.get(number)
+        if moment is None:
+            moment = self._by_number[number] = _Moment(number)
+            self._moments.append(moment)
+        moment.prompts += prompt
+        moment.exact += exact
+        self._prompts += prompt
+        self._exact += exact
 
-    def pop(self, grant_id: str) -> tuple[float, Sums] | None:
-        """Count a grant no longer; return when it was given and what it counted, if it still did."""
-        found = self._grants.pop(grant_id, None)
-        if found is None:
-            return None
-        self._discount(found)
-        return found.at, Sums(found.prompt, found.exact, found.unused)
+    def take_back(self, at: float, prompt: int, exact: int) -> None:
+        """Count what was granted at a time no longer, if it still does."""
+        if int(at * self._per_second) in self._by_number:
+            self.add(at, -prompt, -exact)
 
-    def leave_unused(self, answered: Iterable[tuple[str, int]]) -> Iterator[tuple[float, int]]:
-        """Note the tokens that grants leave over, by their ids; go through those that still count, by their times."""
-        for grant_id, tokens in answered:
-            found = self._grants.get(grant_id)
-            if found is not None:
-                self._unused += tokens - found.unused
-                found.unused = tokens
-                yield found.at, tokens
+    def leave_unused(self, at: float, tokens: int) -> None:
+        """Note what is left over of what was granted at a time, if that still counts."""
+        moment = self._by_number.get(int(at * self._per_second))
+        if moment is not None:
+            moment.unused += tokens
+            self._unused += tokens
 
     def view(self, now: float) -> View:
         """Return what counts by now."""
-        while self._grants and next(iter(self._grants.values())).at <= now - self._window:
-            self._discount(self._grants.popitem(last=False)[1])
+        oldest = int(now * self._per_second) - _MOMENTS
+        while self._moments and self._moments[0].number <= oldest:
+            moment = self._moments.popleft()
+            del self._by_number[moment.number]
+            self._prompts -= moment.prompts
+            self._exact -= moment.exact
+            self._unused -= moment.unused
         return View(Sums(self._prompts, self._exact, self._unused), 1.0)
-
-    def _discount(self, grant: _Counted) -> None:
-        """Take a grant out of the sums."""
-        self._prompts -= grant.prompt
-        self._exact -= grant.exact
-        self._unused -= grant.unused
 
 
 class Phases:
@@ -113,37 +106,28 @@ class Phases:
     """
 
     def __init__(self, window: float) -> None:
-        self._width = window / PHASES
+        self._per_second = PHASES / window
         self._newest = -(10**18)
         self._prompts, self._exact, self._unused = self._rings = ([0] * PHASES, [0] * PHASES, [0] * PHASES)
 
-    def add(self, grants: Iterable[Grant]) -> None:
-        """Count grants, in the order of their times."""
-        for grant in grants:
-            number = math.floor(grant.at / self._width)
-            if number != self._newest:
-                self._turn(number)
-            exact = grant.order.max_tokens
-            self._prompts[number % PHASES] += grant.order.tokens - exact
+    def add(self, at: float, prompt: int, exact: int) -> None:
+        """Count what was granted, or take it back with negative amounts, if its bucket still counts."""
+        number = int(at * self._per_second)
+        if number > self._newest:
+            self._turn(number)
+        if number > self._newest - PHASES:
+            self._prompts[number % PHASES] += prompt
             self._exact[number % PHASES] += exact
 
-    def leave_unused(self, left: Iterable[tuple[float, int]]) -> None:
-        """Note the tokens that grants leave over, by their times."""
-        for at, tokens in left:
-            number = math.floor(at / self._width)
-            if number > self._newest - PHASES:
-                self._unused[number % PHASES] += tokens
-
-    def take_back(self, at: float, sums: Sums) -> None:
-        """Count what was granted at some time no longer."""
-        number = math.floor(at / self._width)
+    def leave_unused(self, at: float, tokens: int) -> None:
+        """Note what is left over of what was granted at a time, if that still counts."""
+        number = int(at * self._per_second)
         if number > self._newest - PHASES:
-            for ring, amount in zip(self._rings, sums, strict=True):
-                ring[number % PHASES] -= amount
+            self._unused[number % PHASES] += tokens
 
     def views(self, now: float) -> list[View]:
         """Return what counts by now, by phase."""
-        self._turn(math.floor(now / self._width))
+        self._turn(int(now * self._per_second))
         newest = self._newest % PHASES
         unrolled = (ring[newest::-1] + ring[:newest:-1] for ring in self._rings)
         sums = map(Sums._make, zip(*map(accumulate, unrolled), strict=True))

@@ -90,7 +90,7 @@ def restore(history: History, pools: Mapping[str, Pool], now: Moment, *, assume_
             now.steady,
         )
         if not assume_idle and not history.covers(name, pool.ledger.terms.span):
-            pool.ledger.fill(now.steady)
+            pool.fill(now.steady)
 
 
 def _take(history: History, batch: Batch) -> None:
