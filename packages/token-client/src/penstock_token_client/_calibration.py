@@ -82,7 +82,7 @@ class Calibration:
         self._actual = [Fit(bias) for _ in range(PHASES + 1)]
 
     def blind(self, now: float) -> None:
-        """Learn nothing for one window, because nobody knows what was sent before."""
+        """Learn nothing for one window, because it holds what was not counted here."""
         self.next_probe = now + self._window
 
     def granted(self, grants: Iterable[Grant]) -> None:

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ._calibration import Calibration
 from ._completions import Completions
-from ._grant import Grant, State
 from ._throttling import Throttling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ._grant import Charge
+    from ._grant import Grant
     from ._ledger import Ledger
     from ._limits import Limits
     from ._usage import Usage
@@ -92,17 +89,8 @@ class ClosedLoop:
             paused_until=paused_until,
         )
 
-    def adopt(self, charges: Iterable[Charge]) -> None:
-        """Count what another process granted, so that what Azure counts of it is no surprise."""
-        for charge in charges:
-            if charge.state in (State.OPEN, State.SETTLED):
-                order = charge.order
-                self._calibration.granted([Grant(charge.id, order, at=charge.at, tokens=0, renewed=True)])
-                if charge.used is not None:
-                    self._calibration.answered(charge.at, max(0, order.tokens - charge.used))
-
     def blind(self, now: float) -> None:
-        """Learn nothing from what is left for one window, because nobody knows what was sent before."""
+        """Learn nothing from what is left for one window, because this process did not see what was sent before."""
         self._calibration.blind(now)
 
     def granted(self, grant: Grant) -> None:

@@ -74,7 +74,8 @@ class Pool:
             self.loop.restore(lesson)
             self.loop.look(self.ledger, now)
         self.ledger.restore(charges, now)
-        self.loop.adopt(self.ledger.charges(now))
+        if self.ledger.requests:
+            self.loop.blind(now)
 
     def fill(self, now: float) -> None:
         """Charge the whole window, because nobody knows what was granted before ``now``."""

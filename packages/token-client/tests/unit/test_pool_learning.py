@@ -55,19 +55,27 @@ class Fleet:
     """Workers with an endless backlog, on a clock that is turned from event to event."""
 
     def __init__(
-        self, endpoint: Endpoint, *, limits: Limits = LIMITS, seed: int = 1, others: int = 0, delay: float = 0.02
+        self,
+        endpoint: Endpoint,
+        *,
+        limits: Limits = LIMITS,
+        seed: int = 1,
+        others: int = 0,
+        delay: float = 0.02,
+        pool: Pool | None = None,
+        now: float = 0.0,
     ) -> None:
         self.endpoint = endpoint
-        self.pool = Pool(limits, instance="test", now=0.0)
+        self.pool = Pool(limits, instance="test", now=now) if pool is None else pool
         self.random = random.Random(seed)
         self.delay = delay
-        self.now = 0.0
+        self.now = now
         self.judged: list[tuple[float, int]] = []
         self._numbers = itertools.count()
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._waiting: dict[object, tuple[int, int]] = {}
         for worker in range(WORKERS):
-            self._at(worker / 10, self._ask)
+            self._at(now + worker / 10, self._ask)
         if others:
             self._at(0.5, lambda now: self._somebody_else(now, others))
 
@@ -168,6 +176,23 @@ def test_traffic_that_did_not_ask_is_seen_and_left_its_part(sliding: bool) -> No
     assert facts["unaccounted_tokens"] == pytest.approx(12_000, rel=0.2)
     assert facts["bias"] == pytest.approx(1.0, abs=0.12)
     assert facts["effective_tpm"] <= 60_000 - facts["unaccounted_tokens"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_pool_that_starts_anew_takes_nobody_for_others(known: bool) -> None:  # noqa: FBT001 - a parameter
+    endpoint = Endpoint(1.1, sliding=True)
+    before = Fleet(endpoint)
+    before.run(3 * MINUTE)
+
+    after = Pool(LIMITS, instance="next", now=before.now, assume_full=not known)
+    if known:
+        after.restore(before.pool.ledger.charges(before.now), before.pool.loop.lesson(), before.now)
+    fleet = Fleet(endpoint, pool=after, now=before.now)
+
+    for minute in (4, 5, 6, 7):
+        fleet.run(minute * MINUTE)
+        assert after.status(minute * MINUTE)["unaccounted_tokens"] == 0
+    assert after.status(7 * MINUTE)["bias"] == pytest.approx(1.1, abs=0.02)
 
 
 def test_headers_that_fit_no_way_of_counting_teach_nothing() -> None:
