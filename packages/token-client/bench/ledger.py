@@ -25,7 +25,7 @@ LOCK_HTTP = HERE.parents[1] / "token-counter" / "bench" / "lock_http.py"
 PEER_PINS = ("--with=limits==5.8.0", "--with=throttled-py==3.5.0")
 
 OURS, FRONT = "all features", "/lock, memory"
-OWN_ROWS = (OURS, "through the line", "cost 1, no keys", "bare deque")
+OWN_ROWS = (OURS, "all features, in one function", "through the line", "cost 1, no keys", "bare deque")
 PEERS = (
     "limits, moving window",
     "limits, sliding window counter",

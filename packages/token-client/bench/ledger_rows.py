@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pair_timing import Run, serve
 
 from penstock_token_client import Limits, Sharing
-from penstock_token_client.accounting import Gate, Order, RateLimit, Usage
+from penstock_token_client.accounting import ClosedLoop, Gate, Grant, Ledger, Order, RateLimit, State, Usage
 
 LIVE = 60_000
 """Grants in the window, at any moment of the measurement."""
@@ -95,6 +95,63 @@ def pairs(orders: Orders) -> Run:
     return run
 
 
+def one_function() -> Run:
+    """Do the same in one function without a call that can be spared: the bound of what layers may cost.
+
+    It keeps what a ledger has to keep (the log, the sub-window, ids, keys, sums, totals by app) and lets the closed
+    loop learn from it; everything that only matters when something is wrong is left out.
+    """
+    limits = roomy()
+    orders, reports, loop, totals = wishes(), usages(limits), ClosedLoop(limits), dict.fromkeys(APPS, 0)
+    ledger = Ledger(limits, instance="bound", now=0.0)  # only for the loop to look at
+    log: deque[Grant] = deque()
+    recent: deque[Grant] = deque()
+    by_id: dict[str, Grant] = {}
+    by_key: dict[tuple[str, str | None], Grant] = {}
+    now = 0.0
+    tokens = requests = open_tokens = recent_requests = granted = 0
+
+    def run(count: int) -> None:
+        nonlocal now, tokens, requests, open_tokens, recent_requests, granted
+        terms, opened, settled = ledger.terms, State.OPEN, State.SETTLED
+        tpm, rpm, burst, span, pace, rate = terms.tpm, terms.rpm, terms.burst, terms.span, terms.pace, terms.prompt_rate
+        for order, usage in zip(itertools.islice(orders, count), reports, strict=False):
+            now += STEP
+            while recent and recent[0].at + pace <= now:
+                recent_requests -= recent.popleft().requests
+            while log and log[0].at + span <= now:
+                old = log.popleft()
+                tokens -= old.tokens
+                requests -= old.requests
+                del by_id[old.id]
+                del by_key[old.order.app, old.order.key]
+            loop.look(ledger, now)
+            app, key = order.app, (order.app, order.key)
+            cost = math.ceil((order.tokens - order.max_tokens) * rate) + order.max_tokens
+            fits = tokens + cost <= tpm and requests < rpm and recent_requests < burst
+            if fits and terms.paused_until <= now and key not in by_key:
+                granted += 1
+                grant = Grant(f"bound-{granted}", order, at=now, tokens=cost, renewed=False)
+                log.append(grant)
+                recent.append(grant)
+                by_id[grant.id] = by_key[key] = grant
+                tokens += cost
+                open_tokens += cost
+                requests += 1
+                recent_requests += 1
+                totals[app] += cost
+                loop.granted(grant)
+            grant = by_id[grant.id]
+            if grant.state is opened:
+                grant.used = usage.prompt_tokens + usage.completion_tokens
+                grant.state = settled
+                open_tokens -= grant.tokens
+                loop.reported(grant, usage, now)
+
+    run(LIVE + LIVE // 2)
+    return run
+
+
 def through_the_line() -> Run:
     """Reserve and settle with a hundred callers who wait, four apps by weight, and room for one more at a time."""
     orders = wishes()
@@ -139,6 +196,7 @@ if __name__ == "__main__":
     serve(
         {
             "all features": lambda: pairs(wishes()),
+            "all features, in one function": one_function,
             "through the line": through_the_line,
             "cost 1, no keys": lambda: pairs(cheap_wishes()),
             "bare deque": bare_deque,
