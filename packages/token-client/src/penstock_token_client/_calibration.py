@@ -78,6 +78,7 @@ class Calibration:
         self._gap = window / _BURST
         self._window = window
         self._observed = 0
+        self._evidence: Evidence | None = None
         self._judged = [Fit(bias) for _ in range(PHASES + 1)]
         self._actual = [Fit(bias) for _ in range(PHASES + 1)]
 
@@ -125,10 +126,7 @@ class Calibration:
 
     def evidence(self) -> Evidence | None:
         """Return how the two ways of settling compare, once there is something to compare."""
-        judged, actual = _best(self._judged), _best(self._actual)
-        if judged.weight < _ENOUGH:
-            return None
-        return Evidence(observations=judged.weight, judged=judged.misfit, actual=actual.misfit)
+        return self._evidence
 
     def _observe(self, views: list[View], counted: float) -> None:
         """Hold what was counted against what each way of counting would have counted."""
@@ -142,8 +140,12 @@ class Calibration:
 
     def _believe(self) -> None:
         """Go by the way of counting that fits best, if it fits well."""
-        best = min(_best(self._judged), _best(self._actual), key=_misfit)
-        if best.weight >= _ENOUGH and best.misfit <= _GOOD:
+        judged, actual = _best(self._judged), _best(self._actual)
+        best = min(judged, actual, key=_misfit)
+        if best.weight < _ENOUGH:
+            return
+        self._evidence = Evidence(observations=judged.weight, judged=judged.misfit, actual=actual.misfit)
+        if best.misfit <= _GOOD:
             self.bias = min(max(best.bias, _LEAST_BIAS), _MOST_BIAS)
             self.unaccounted = round(best.others * self._tpm)
 
