@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from penstock_token_client import Quota
 
 from ._attempts import Attempts
-from ._checks import check_number, check_parameters, check_seconds
+from ._checks import check_encodings, check_number, check_parameters, check_seconds
 from ._connection import connect
 from ._course import Course
 from ._default_quota import default_quota
@@ -84,6 +84,7 @@ class AzureOpenAIService:
         check_seconds("timeout", timeout)
         check_parameters(parameters)
         deployment = read_deployment(model)
+        check_encodings(deployment, encodings)
         connection = connect(
             client,
             endpoint=endpoint,

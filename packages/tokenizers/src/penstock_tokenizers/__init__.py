@@ -1,7 +1,7 @@
 """tiktoken encodings that load without a network."""
 
 from ._counting import count_messages, count_schema, count_text, count_tools
-from ._models import encoding_for
+from ._models import encoding_for, encoding_name_for
 from ._vocabulary import VocabularyError
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "count_text",
     "count_tools",
     "encoding_for",
+    "encoding_name_for",
 ]
