@@ -7,16 +7,13 @@ from typing import Any, Final
 
 import tiktoken
 
-from penstock_tokenizers import count_messages, count_schema, count_text, encoding_for
+from penstock_tokenizers import count_messages, count_off_loop, count_schema, count_text, encoding_for
 
 from ._messages import Message, characters
 from ._shape import Shape
 
 SCHEMA_MARGIN: Final = 16
 """Tokens for the words that introduce a schema to the model; no rule is published."""
-
-_INLINE: Final = 20_000
-"""Characters that are counted within a millisecond; more are counted in a thread, which tiktoken lets run."""
 
 
 class Estimator:
@@ -47,9 +44,9 @@ class Estimator:
 
     async def prompt_off_loop(self, messages: Sequence[Message], shape: Shape[Any]) -> int:
         """Count as `prompt` does, without holding up the event loop."""
-        if "encoding" in self.__dict__ and characters(messages) <= _INLINE:
-            return self.prompt(messages, shape)
-        return await asyncio.to_thread(self.prompt, messages, shape)
+        if "encoding" not in self.__dict__:
+            await asyncio.to_thread(lambda: self.encoding)
+        return await count_off_loop(characters(messages), self.prompt, messages, shape)
 
     def _schema(self, shape: Shape[Any]) -> int:
         """Count a shape's schema, once."""
