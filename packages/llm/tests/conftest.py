@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
@@ -76,6 +76,24 @@ class ScriptedEndpoint:
 
         async def reply(_: web.Request) -> web.StreamResponse:
             return web.Response(status=status, text=text, content_type="application/json", headers=headers)
+
+        self._script.append(reply)
+
+    def streams(self, *events: object, then: Literal["ends", "hangs", "cuts"] = "ends") -> None:
+        """Answer with a stream of events: text is sent as it is, anything else as an event's JSON."""
+
+        async def reply(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            for event in events:
+                text = event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n"
+                await response.write(text.encode())
+            if then == "hangs":
+                await asyncio.Event().wait()
+            if then == "cuts":
+                assert request.transport is not None
+                request.transport.close()
+            return response
 
         self._script.append(reply)
 

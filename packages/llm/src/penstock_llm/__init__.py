@@ -8,8 +8,10 @@ from ._errors import (
     DeadlineExceeded,
     EndpointUnavailable,
     InvalidAnswer,
+    NotSent,
     RequestRejected,
 )
+from ._quota_transport import QuotaTransport
 from ._service import AzureOpenAIService
 from ._usage import Attempt, Completion, Usage
 
@@ -24,6 +26,8 @@ __all__ = [
     "DeadlineExceeded",
     "EndpointUnavailable",
     "InvalidAnswer",
+    "NotSent",
+    "QuotaTransport",
     "RequestRejected",
     "Usage",
 ]

@@ -24,7 +24,7 @@ def write_functions(functions: list[Mapping[str, Any]]) -> str:
 
 def _fields(schema: Mapping[str, Any], indent: int) -> str:
     """Write the properties of an object, one a line, descriptions before them."""
-    required, fields = schema.get("required") or (), schema.get("properties")
+    required, fields = _listed(schema, "required"), schema.get("properties")
     lines: list[str] = []
     for name, field in fields.items() if isinstance(fields, Mapping) else ():
         lines += _comment(field)
@@ -36,11 +36,11 @@ def _type(schema: Any, indent: int) -> str:  # noqa: ANN401  JSON is of any type
     """Write the type that a schema describes."""
     if not isinstance(schema, Mapping):
         return "any"
-    if values := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
+    if values := _listed(schema, "enum") or ([schema["const"]] if "const" in schema else []):
         return " | ".join(f'"{value}"' for value in values)
-    if options := schema.get("anyOf") or schema.get("oneOf"):
+    if options := _listed(schema, "anyOf") or _listed(schema, "oneOf"):
         return " | ".join(_type(option, indent) for option in options)
-    if parts := schema.get("allOf"):
+    if parts := _listed(schema, "allOf"):
         return " & ".join(_type(part, indent) for part in parts)
     kind = schema.get("type")
     if isinstance(kind, list):
@@ -63,7 +63,7 @@ def _simple(schema: Mapping[str, Any], kind: str, indent: int) -> str:
 
 def _array(schema: Mapping[str, Any], indent: int) -> str:
     """Write a list, or a tuple."""
-    if places := schema.get("prefixItems"):
+    if places := _listed(schema, "prefixItems"):
         return f"[{', '.join(_type(place, indent) for place in places)}]"
     return f"{_type(schema.get('items'), indent)}[]"
 
@@ -76,7 +76,9 @@ def write_definition(schema: Any) -> str:  # noqa: ANN401  JSON is of any type
 def _signature(function: Mapping[str, Any]) -> list[str]:
     """Write a function's name, and its parameters' frame if it has any."""
     name = function.get("name", "")
-    parameters = function.get("parameters") or {}
+    parameters = function.get("parameters")
+    if not isinstance(parameters, Mapping):
+        parameters = {}
     if "$ref" in parameters or parameters.get("properties"):
         return [f"type {name} = (_: {{", _fields(parameters, 0), "}) => any;"]
     return [f"type {name} = () => any;"]
@@ -86,3 +88,9 @@ def _comment(described: Any) -> list[str]:  # noqa: ANN401  JSON is of any type
     """Write a description, if there is one."""
     text = described.get("description") if isinstance(described, Mapping) else None
     return [f"// {text}"] if text else []
+
+
+def _listed(schema: Mapping[str, Any], keyword: str) -> list[Any]:
+    """Return a keyword's list; what is none is for the endpoint to complain about."""
+    value = schema.get(keyword)
+    return value if isinstance(value, list) else []

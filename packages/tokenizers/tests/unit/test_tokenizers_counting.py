@@ -228,6 +228,25 @@ def test_definitions_of_tools_that_double_at_every_level_are_counted_without_exp
     assert count_tools(encoding, [tool(of({"$ref": "#/$defs/D0"}, **doubling))]) > 2**59
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "properties", "items", "anyOf", "enum", "required", "$ref", "function", "x"]),
+            below,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(parameters=JSON, schema=st.dictionaries(st.sampled_from(["$defs", "$ref", "properties"]), JSON))
+def test_what_is_no_schema_counts_somehow(encoding: tiktoken.Encoding, parameters: Any, schema: Any) -> None:
+    assert count_tools(encoding, [tool(parameters)]) > 0
+    assert count_schema(encoding, schema) > 0
+
+
 def test_the_choice_of_a_tool_counts(encoding: tiktoken.Encoding) -> None:
     tools, chosen = [tool(of({"type": "string"}))], {"type": "function", "function": {"name": "weather"}}
     assert count_tools(encoding, tools, "auto") == count_tools(encoding, tools)
