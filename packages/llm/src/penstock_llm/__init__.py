@@ -13,6 +13,7 @@ from ._errors import (
 )
 from ._quota_transport import QuotaTransport
 from ._service import AzureOpenAIService
+from ._text_stream import TextStream
 from ._usage import Attempt, Completion, Usage
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "NotSent",
     "QuotaTransport",
     "RequestRejected",
+    "TextStream",
     "Usage",
 ]

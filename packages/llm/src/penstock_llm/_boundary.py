@@ -34,6 +34,9 @@ async def mapped(call: Awaitable[T]) -> T:
         ours = _from_status(error)
     except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
         raise _from_connection(error) from error
+    except openai.APIError as error:
+        # An error event within a stream, or a body that is none.
+        ours = EndpointUnavailable(None, code=error.code or "malformed_answer")
     # Outside the handler, so that the SDK's error does not even travel along as context.
     raise ours
 

@@ -39,6 +39,9 @@ class Engine(Protocol):
     def name(self) -> str:
         """What `Completion.engine` says."""
 
+    def schema(self, shape: Shape[Any]) -> Mapping[str, Any] | None:
+        """Return the JSON Schema that the model is given for a shape; None for plain text."""
+
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request.
 
