@@ -16,6 +16,7 @@ class ApiError(Exception):
         message: a sentence of our own; it never quotes the prompt.
         param: the part of the request that is at fault, where Azure names one.
         headers: headers of the answer.
+        details: what else Azure's `error` says.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class ApiError(Exception):
         *,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -33,13 +35,14 @@ class ApiError(Exception):
         self.message = message
         self.param = param
         self.headers = dict(headers or {})
+        self.details = dict(details or {})
 
     def body(self) -> dict[str, Any]:
         """Return the answer's body: the gateway's short form, or the model's with type and param for a bad request."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.status == BAD_REQUEST:
             error |= {"param": self.param, "type": "invalid_request_error"}
-        return {"error": error}
+        return {"error": error | self.details}
 
 
 def bad_request(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
