@@ -107,7 +107,8 @@ class OpenAI:
         A text is the answer's text, or the arguments of the call where a tool must be called. A dict or a Pydantic
         model is answered as JSON: as the arguments of a call where the request offers tools and has called none yet,
         else as text. A fault of the script's kinds happens, once for each time it is ordered. Orders need not fit the
-        schema that was asked for; like every answer they are cut off at the request's bound.
+        schema that was asked for; like every answer they are cut off at the request's bound. A request whose answer the
+        script replaces uses none up.
 
         Args:
             deployment: which one.

@@ -33,8 +33,8 @@ def violate(text: str, plan: Plan) -> str:
 
 
 def malform(text: str) -> str:
-    """Return what is left of a JSON text when its end is missing."""
-    return text[:-1] if len(text) > 1 else "{"
+    """Return a JSON text whose last bracket is missing; one without brackets gets one too many."""
+    return text[:-1] if text.endswith(("}", "]")) else f"{text}}}"
 
 
 def _allows(plan: Plan, shape: Shape, value: Json, within: frozenset[str] = frozenset()) -> bool:

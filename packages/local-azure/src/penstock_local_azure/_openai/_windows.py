@@ -121,7 +121,9 @@ class SlidingMinute:
 
     def resets(self, now: float) -> float:
         """Return the seconds until the last of them has aged out."""
-        return self._log[-1].at + self._length - now if self.used(now) else 0.0
+        self._expire(now)
+        last = next((charge for charge in reversed(self._log) if charge.tokens), None)
+        return 0.0 if last is None else last.at + self._length - now
 
     def _aged(self, now: float, charge: Charge) -> bool:
         """Tell whether a charge counts no longer."""
