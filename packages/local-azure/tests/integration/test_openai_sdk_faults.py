@@ -17,10 +17,10 @@ from penstock_local_azure import (
     GatewayPage,
     InvalidAnswer,
     LateAnswer,
-    NoAnswer,
     OpenAI,
     Refusal,
     ServerError,
+    StalledAnswer,
     Throttled,
     TruncatedAnswer,
     UnknownLimits,
@@ -245,7 +245,7 @@ class TestErrors:
 
 class TestTheWay:
     async def test_no_answer_lasts_until_the_client_has_had_enough(self, server: OpenAI, client: AsyncOpenAI) -> None:
-        server.faults.add(NoAnswer(), nth=1)
+        server.faults.add(StalledAnswer(), nth=1)
 
         with pytest.raises(openai.APITimeoutError):
             await ask(client.with_options(timeout=0.1))
@@ -315,6 +315,18 @@ class TestTheWay:
             await ask(client)
 
         assert server.requests[0].status == 502
+
+    async def test_a_stream_may_stall(self, server: OpenAI, client: AsyncOpenAI) -> None:
+        server.faults.add(StalledAnswer(0.8), nth=1)
+        chunks: list[ChatCompletionChunk] = []
+
+        hasty = client.with_options(timeout=0.2)
+        stream = await hasty.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+        with pytest.raises(openai.APITimeoutError):
+            await take_into(chunks, stream)
+
+        assert len(chunks) > 2
+        assert text_of(await ask(client))
 
     async def test_an_answer_may_come_late(self, server: OpenAI, client: AsyncOpenAI) -> None:
         server.faults.add(LateAnswer(0.15), nth=1)

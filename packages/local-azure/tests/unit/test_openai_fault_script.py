@@ -8,14 +8,16 @@ from penstock_local_azure import (
     CutAnswer,
     InvalidAnswer,
     LateAnswer,
-    NoAnswer,
     Refusal,
     ServerError,
+    StalledAnswer,
     Throttled,
     TruncatedAnswer,
 )
 from penstock_local_azure._openai import Faults
 from penstock_local_azure._openai._faults import Fault
+
+DEPLOYMENTS = ["gpt-4o", "small", "large"]
 
 
 def struck(faults: Faults, times: int, operation: Any = "chat", deployment: str = "gpt-4o") -> list[Fault | None]:
@@ -23,18 +25,18 @@ def struck(faults: Faults, times: int, operation: Any = "chat", deployment: str 
 
 
 def test_an_empty_script_lets_all_go_well() -> None:
-    assert struck(Faults(), 3) == [None] * 3
+    assert struck(Faults(DEPLOYMENTS), 3) == [None] * 3
 
 
 def test_the_nth_request_is_struck_and_no_other() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     faults.add(ServerError(), nth=2)
 
     assert struck(faults, 4) == [None, ServerError(), None, None]
 
 
 def test_one_in_so_many_is_struck() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     faults.add(ServerError(), every=2)
 
     assert struck(faults, 4) == [None, ServerError(), None, ServerError()]
@@ -42,7 +44,7 @@ def test_one_in_so_many_is_struck() -> None:
 
 def test_chance_repeats_itself_for_the_same_seed() -> None:
     def drawn(seed: int) -> list[Fault | None]:
-        faults = Faults()
+        faults = Faults(DEPLOYMENTS)
         faults.add(ServerError(), chance=0.3, seed=seed)
         return struck(faults, 1_000)
 
@@ -51,7 +53,7 @@ def test_chance_repeats_itself_for_the_same_seed() -> None:
 
 
 def test_the_line_added_first_wins_and_the_others_count_on() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     faults.add(ServerError(500), nth=1)
     faults.add(ServerError(503), every=2)
 
@@ -59,7 +61,7 @@ def test_the_line_added_first_wins_and_the_others_count_on() -> None:
 
 
 def test_a_line_counts_only_what_it_is_about() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     faults.add(ServerError(), on="embeddings", deployment="small", nth=2)
 
     assert struck(faults, 2) == [None, None]
@@ -68,14 +70,14 @@ def test_a_line_counts_only_what_it_is_about() -> None:
 
 
 def test_what_is_about_words_does_not_happen_to_embeddings() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     faults.add(Refusal())
 
     assert struck(faults, 1, "embeddings") == [None]
 
 
 def test_a_cleared_script_lets_all_go_well_and_keeps_its_account() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     faults.note(ServerError(), "chat", "gpt-4o")
     faults.add(ServerError())
 
@@ -86,16 +88,16 @@ def test_a_cleared_script_lets_all_go_well_and_keeps_its_account() -> None:
 
 
 def test_the_account_is_told_deployment_by_deployment() -> None:
-    faults = Faults()
+    faults = Faults(DEPLOYMENTS)
     for fault, on, deployment in (
         (ServerError(), "chat", "a"),
         (ServerError(), "embeddings", "a"),
-        (NoAnswer(), "chat", "b"),
+        (StalledAnswer(), "chat", "b"),
     ):
         faults.note(fault, on, deployment)  # type: ignore[arg-type]  # mypy joins the tuples' parts
 
     assert faults.account("a") == {"ServerError": 2}
-    assert faults.account("b") == {"NoAnswer": 1}
+    assert faults.account("b") == {"StalledAnswer": 1}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,8 @@ def test_the_account_is_told_deployment_by_deployment() -> None:
         (LateAnswer(0), {}, "seconds must be positive"),
         (LateAnswer(float("inf")), {}, "seconds must be positive"),
         (CutAnswer(1), {}, "after must be from 0 to less than 1"),
+        (StalledAnswer(-0.1), {}, "after must be from 0 to less than 1"),
+        (ServerError(), {"deployment": "gpt-5"}, "deployment must be one of gpt-4o, small, large, not 'gpt-5'"),
         (CutAnswer(0, abrupt=False), {}, "more than 0 unless abrupt"),
         (InvalidAnswer(), {"on": "embeddings"}, "InvalidAnswer cannot happen on embeddings"),
         (TruncatedAnswer(), {"on": "speech"}, "on must be one of chat, embeddings"),
@@ -117,10 +121,10 @@ def test_the_account_is_told_deployment_by_deployment() -> None:
 )
 def test_what_cannot_be_is_refused(fault: Fault, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Faults().add(fault, **options)
+        Faults(DEPLOYMENTS).add(fault, **options)
 
 
 @pytest.mark.parametrize("fault", ["a text", ServerError, None])
 def test_what_is_no_fault_is_refused(fault: Any) -> None:
     with pytest.raises(TypeError, match="a fault must be one of the stand-in's"):
-        Faults().add(fault)
+        Faults(DEPLOYMENTS).add(fault)

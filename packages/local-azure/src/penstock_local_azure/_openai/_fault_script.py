@@ -1,13 +1,13 @@
 """The fault script: which requests to which deployment go wrong, when and how, and the account of it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
 from typing import Final, Literal, get_args
 
-from ._faults import ChatFault, CutAnswer, Fault, LateAnswer, ServerError, Throttled
+from ._faults import ChatFault, CutAnswer, Fault, LateAnswer, ServerError, StalledAnswer, Throttled
 
 Operation = Literal["chat", "embeddings"]
 _REQUEST_TIMEOUT: Final = 408
@@ -45,9 +45,13 @@ class Faults:
 
     Each line counts the requests it is about and which the judge admits, from when it was added; so a test that asks
     the same in the same order meets the same faults. If several lines fire at once, the one added first happens.
+
+    Args:
+        deployments: the names of those there are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deployments: Collection[str]) -> None:
+        self._deployments = deployments
         self._rules: list[_Rule] = []
         self.fired: Counter[tuple[str, Operation, str]] = Counter()
         """How often which fault happened: `fired["Throttled", "chat", "gpt-4o"]`."""
@@ -76,9 +80,12 @@ class Faults:
 
         Raises:
             TypeError: `fault` is none.
-            ValueError: a number is outside its range, or such a fault has no meaning for such an operation.
+            ValueError: a number is outside its range, there is no such deployment or operation, or such a fault has no
+                meaning for it.
         """
         check(fault)
+        if deployment is not None and deployment not in self._deployments:
+            raise ValueError(f"deployment must be one of {', '.join(self._deployments)}, not {deployment!r}")
         if on not in (None, *get_args(Operation)):
             raise ValueError(f"on must be one of {', '.join(get_args(Operation))}, not {on!r}")
         if on == "embeddings" and isinstance(fault, ChatFault):
@@ -125,8 +132,10 @@ def check(fault: Fault) -> None:
             raise ValueError(f"status must be 408 or from 500 to 599, not {status}")
         case LateAnswer(seconds) if not 0 < seconds < inf:
             raise ValueError(f"seconds must be positive, not {seconds}")
-        case CutAnswer(after, abrupt) if not 0 <= after < 1 or (after == 0 and not abrupt):
-            raise ValueError(f"after must be from 0 to less than 1, and more than 0 unless abrupt, not {after}")
+        case CutAnswer(after=after) | StalledAnswer(after) if not 0 <= after < 1:
+            raise ValueError(f"after must be from 0 to less than 1, not {after}")
+        case CutAnswer(0, abrupt=False):
+            raise ValueError("after must be more than 0 unless abrupt")
         case Throttled(retry_after=wait) | ServerError(retry_after=wait) if wait is not None and not 0 < wait < inf:
             raise ValueError(f"retry_after must be positive, not {wait}")
         case _ if not isinstance(fault, Fault):

@@ -90,8 +90,14 @@ class LateAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """The connection stays open and nothing comes."""
+class StalledAnswer:
+    """The connection stays open, and nothing more comes.
+
+    Args:
+        after: which part of the answer's bytes comes before, from 0 to 1; 0: not even its status.
+    """
+
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,7 @@ class UnknownLimits:
     """The headers tell -1 of every limit and of what is left of it."""
 
 
-Delivery = LateAnswer | NoAnswer | CutAnswer | GatewayPage | UnknownLimits
+Delivery = LateAnswer | StalledAnswer | CutAnswer | GatewayPage | UnknownLimits
 """What goes wrong with an answer on its way: the answer itself is as it would have been."""
 Fault = InvalidAnswer | TruncatedAnswer | Refusal | FilteredPrompt | FilteredAnswer | Throttled | ServerError | Delivery
 ChatFault = InvalidAnswer | TruncatedAnswer | Refusal | FilteredAnswer

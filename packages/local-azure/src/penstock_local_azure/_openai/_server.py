@@ -69,7 +69,7 @@ class OpenAI:
         self._latencies = Random(f"{self.seed}:latency")  # noqa: S311  # reproducible on purpose
         self._address = (host, port)
         self._stack = AsyncExitStack()
-        self.faults = Faults()
+        self.faults = Faults([each.name for each in self.deployments])
         self.requests: list[Request] = []
         self._started = monotonic()
         self._endpoints = {
