@@ -29,23 +29,25 @@ async def server() -> AsyncIterator[OpenAI]:
         yield running
 
 
+def on_v1(server: OpenAI) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{server.endpoint}/openai/v1/", api_key=server.api_key, max_retries=0)
+
+
+def on_classic(server: OpenAI) -> AsyncOpenAI:
+    return AsyncAzureOpenAI(
+        azure_endpoint=server.endpoint, api_key=server.api_key, api_version="2024-10-21", max_retries=0
+    )
+
+
 @pytest.fixture
 async def v1(server: OpenAI) -> AsyncIterator[AsyncOpenAI]:
     """The SDK on the v1 route; it tries nothing again."""
-    async with AsyncOpenAI(base_url=f"{server.endpoint}/openai/v1/", api_key=server.api_key, max_retries=0) as client:
+    async with on_v1(server) as client:
         yield client
 
 
-@pytest.fixture
-async def classic(server: OpenAI) -> AsyncIterator[AsyncOpenAI]:
-    """The SDK on the classic route."""
-    async with AsyncAzureOpenAI(
-        azure_endpoint=server.endpoint, api_key=server.api_key, api_version="2024-10-21", max_retries=0
-    ) as client:
-        yield client
-
-
-@pytest.fixture(params=["v1", "classic"])
-def client(request: pytest.FixtureRequest, v1: AsyncOpenAI, classic: AsyncOpenAI) -> AsyncOpenAI:
+@pytest.fixture(params=[on_v1, on_classic], ids=["v1", "classic"])
+async def client(request: pytest.FixtureRequest, server: OpenAI) -> AsyncIterator[AsyncOpenAI]:
     """The SDK on either route."""
-    return {"v1": v1, "classic": classic}[request.param]
+    async with request.param(server) as client:
+        yield client
