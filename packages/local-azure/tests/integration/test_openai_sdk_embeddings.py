@@ -129,6 +129,7 @@ async def test_a_deployment_may_do_both(client: AsyncOpenAI) -> None:
         ({"input": ["hello"] * 2_049}, "input"),
         ({"input": "hello " * 8_200}, "input"),
         ({"input": ["hello " * 8_000] * 40}, "input"),
+        ({"input": " " * 2_000_000}, "input"),
         ({"input": 7}, "input"),
         ({"dimensions": 1_537}, "dimensions"),
         ({"dimensions": True}, "dimensions"),

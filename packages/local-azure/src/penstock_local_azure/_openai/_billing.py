@@ -1,12 +1,10 @@
 """What a request costs: prompt and completion tokens, counted as the bill counts them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf
-from typing import Any, Final
+from typing import Final
 
-from tiktoken import Encoding
-
-from penstock_tokenizers import count_messages, count_schema, count_tools, encoding_for
+from penstock_tokenizers import count_messages, count_schema, count_text, count_tools, encoding_for
 
 from ._api_error import bad_request
 from ._chat_request import ChatRequest
@@ -37,9 +35,10 @@ class Billing:
         """Count what the model has to read: the messages, the tools, and the schema of the answer."""
         tokens = count_messages(self._encoding, request.messages)
         if request.format and request.format.schema is not None:
-            tokens += self._once(request.format.compact, count_schema, request.format.schema)
+            schema = request.format.schema
+            tokens += self._once(request.format.compact, lambda: count_schema(self._encoding, schema))
         if request.tools.definitions:
-            tokens += self._once(request.tools.compact, count_tools, request.tools.definitions)
+            tokens += self._once(request.tools.compact, lambda: count_tools(self._encoding, request.tools.definitions))
         return tokens
 
     def completion(
@@ -54,7 +53,7 @@ class Billing:
             named: whether the answer had to be a certain call.
         """
         thought = min(reasoning_tokens, max_tokens)
-        meter = _Meter(self._encoding, max_tokens - thought)
+        meter = self._meter(max_tokens - thought)
         bounded = meter.cut(draft)
         return Completion(
             content=bounded.content,
@@ -68,7 +67,7 @@ class Billing:
 
     def tokens(self, draft: Draft) -> int:
         """Count a whole answer."""
-        meter = _Meter(self._encoding, inf)
+        meter = self._meter(inf)
         meter.cut(draft)
         return meter.taken
 
@@ -88,29 +87,32 @@ class Billing:
     def _input(self, given: Input) -> tuple[str, int]:
         """Return the text of one input, and its tokens."""
         if isinstance(given, str):
-            return given, len(self._encoding.encode_ordinary(given))
+            return given, count_text(self._encoding, given)
         try:
             pieces = [self._encoding.decode_single_token_bytes(token) for token in given]
         except (KeyError, OverflowError):
             raise bad_request("A token of an input is none of the model's.", param="input") from None
         return b"".join(pieces).decode(errors="replace"), len(given)
 
-    def _once(
-        self, compact: str, count: Callable[[Encoding, Any], int], value: Mapping[str, Any] | tuple[Any, ...]
-    ) -> int:
+    def _meter(self, most: float) -> "_Meter":
+        """Return a meter for one answer."""
+        return _Meter(self._encoding.encode_ordinary, self._encoding.decode, most)
+
+    def _once(self, compact: str, count: Callable[[], int]) -> int:
         """Count a schema or tools, or remember what they counted."""
         if compact not in self._counted:
             if len(self._counted) == _REMEMBERED:
                 self._counted.clear()
-            self._counted[compact] = count(self._encoding, value)
+            self._counted[compact] = count()
         return self._counted[compact]
 
 
 class _Meter:
     """Takes the parts of an answer one after another until its tokens are used up."""
 
-    def __init__(self, encoding: Encoding, most: float) -> None:
-        self._encoding = encoding
+    def __init__(self, encode: Callable[[str], list[int]], decode: Callable[[list[int]], str], most: float) -> None:
+        self._encode = encode
+        self._decode = decode
         self._left = most
         self.taken = 0
         self.truncated = False
@@ -128,12 +130,12 @@ class _Meter:
 
     def _take(self, text: str) -> str:
         """Return as much of a text as there are tokens for."""
-        tokens = self._encoding.encode_ordinary(text)
+        tokens = self._encode(text)
         if len(tokens) > self._left:
             self.truncated = True
             tokens = tokens[: int(self._left)]
             # A cut through a character leaves a replacement character behind; no answer ends in half a one.
-            text = self._encoding.decode(tokens).rstrip("\ufffd")
+            text = self._decode(tokens).rstrip("\ufffd")
         self._left -= len(tokens)
         self.taken += len(tokens)
         return text
