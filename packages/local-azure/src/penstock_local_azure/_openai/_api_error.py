@@ -1,6 +1,7 @@
 """Every answer other than success: raised where it is decided, put on the wire in one place."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 BAD_REQUEST: Final = 400
@@ -57,3 +58,10 @@ def not_implemented(what: str, *, param: str | None = None) -> ApiError:
     """
     message = f"The local stand-in does not implement {what}."
     return ApiError(NOT_IMPLEMENTED, "NotImplemented", message, param=param, headers={"x-should-retry": "false"})
+
+
+def retry_after_headers(seconds: float | None) -> dict[str, str]:
+    """Return both headers that say when to come again: in whole seconds and in milliseconds; none, if unknown."""
+    if seconds is None:
+        return {}
+    return {"retry-after": str(max(1, ceil(seconds))), "retry-after-ms": str(max(1, ceil(seconds * 1000)))}

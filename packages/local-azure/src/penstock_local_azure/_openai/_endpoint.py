@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._account import Account, Entry
 from ._answering import Answering, written
-from ._api_error import ApiError, bad_request
+from ._api_error import ApiError, bad_request, retry_after_headers
 from ._chat_answers import ChatAnswer
 from ._chat_request import read_chat_request
 from ._deployment import Deployment
@@ -20,7 +20,6 @@ from ._faults import Delivery, Fault, FilteredPrompt, ServerError, Throttled, Un
 from ._judge import Admitted, Draw, Judge, Rejected
 from ._replies import Replies, Said
 from ._requests import Request
-from ._retry_after import retry_after_headers
 from ._scripted_errors import scripted_error
 
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from ._api_error import ApiError
+from ._api_error import ApiError, retry_after_headers
 from ._content_filter import filtered_prompt
 from ._faults import FilteredPrompt, ServerError, Throttled
-from ._retry_after import retry_after_headers
 
 _WHY: Final = {
     "rate": ("429", "The deployment has exceeded its rate limit. Retry later.", {}),
