@@ -8,16 +8,43 @@ if TYPE_CHECKING:
     from ._blob import Blob
     from ._errors import AddressUnavailable, LocalAzureError
     from ._local_azure import LocalAzure
-    from ._openai import Deployment, OpenAI
+    from ._openai import (
+        CutAnswer,
+        Deployment,
+        FilteredAnswer,
+        FilteredPrompt,
+        GatewayPage,
+        InvalidAnswer,
+        LateAnswer,
+        OpenAI,
+        Refusal,
+        ServerError,
+        StalledAnswer,
+        Throttled,
+        TruncatedAnswer,
+        UnknownLimits,
+    )
     from ._service_bus import Queue, ServiceBus
 
 __all__ = [
     "AddressUnavailable",
     "Blob",
+    "CutAnswer",
     "Deployment",
+    "FilteredAnswer",
+    "FilteredPrompt",
+    "GatewayPage",
+    "InvalidAnswer",
+    "LateAnswer",
     "LocalAzure",
     "LocalAzureError",
     "OpenAI",
     "Queue",
+    "Refusal",
+    "ServerError",
     "ServiceBus",
+    "StalledAnswer",
+    "Throttled",
+    "TruncatedAnswer",
+    "UnknownLimits",
 ]

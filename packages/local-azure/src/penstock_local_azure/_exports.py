@@ -11,12 +11,24 @@ from typing import Final
 _MODULES: Final[Mapping[str, str]] = {
     "AddressUnavailable": "_errors",
     "Blob": "_blob",
+    "CutAnswer": "_openai",
     "Deployment": "_openai",
+    "FilteredAnswer": "_openai",
+    "FilteredPrompt": "_openai",
+    "GatewayPage": "_openai",
+    "InvalidAnswer": "_openai",
+    "LateAnswer": "_openai",
     "LocalAzure": "_local_azure",
     "LocalAzureError": "_errors",
     "OpenAI": "_openai",
     "Queue": "_service_bus",
+    "Refusal": "_openai",
+    "ServerError": "_openai",
     "ServiceBus": "_service_bus",
+    "StalledAnswer": "_openai",
+    "Throttled": "_openai",
+    "TruncatedAnswer": "_openai",
+    "UnknownLimits": "_openai",
 }
 
 

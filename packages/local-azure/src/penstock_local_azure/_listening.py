@@ -11,18 +11,21 @@ _GRACE: Final = 0.1
 
 
 @asynccontextmanager
-async def listening(application: web.Application, host: str, port: int) -> AsyncIterator[int]:
+async def listening(
+    application: web.Application, host: str, port: int, *, cancel_abandoned: bool = False
+) -> AsyncIterator[int]:
     """Serve an application and yield the port it listens on.
 
     Args:
         application: what to serve.
         host: the address to listen on.
         port: 0 takes a free one.
+        cancel_abandoned: whether work on a request ends when its client is gone.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=cancel_abandoned)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -17,6 +17,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field, TypeAdapter
 from penstock_local_azure._openai._answers import answer
 from penstock_local_azure._openai._api_error import ApiError
 from penstock_local_azure._openai._schema import read_schema
+from penstock_local_azure._openai._violations import malform, violate
 
 FORMATS = {
     "date": r"\d{4}-\d\d-\d\d",
@@ -167,6 +168,38 @@ def test_every_answer_fits_its_schema(schema: dict[str, Any], seed: int, prompt:
     schema = {**schema, "$defs": {"Node": NODE}}
 
     assert fits(drawn(schema, prompt, seed=seed), schema, schema)
+
+
+@given(schema=SCHEMAS, seed=st.integers(0, 2**32))
+def test_a_violated_answer_never_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
+    schema = {**schema, "$defs": {"Node": NODE}}
+    plan = read_schema(json.dumps(schema), strict=False)
+
+    assert not fits(json.loads(violate(answer(seed, "", plan), plan)), schema, schema)
+
+
+@given(schema=SCHEMAS, seed=st.integers(0, 2**32))
+def test_a_malformed_answer_is_never_json(schema: dict[str, Any], seed: int) -> None:
+    plan = read_schema(json.dumps({**schema, "$defs": {"Node": NODE}}), strict=False)
+
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(malform(answer(seed, "", plan)))
+
+
+def test_a_violated_answer_leaves_all_but_one_value_as_it_is() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "any": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Node"}]},
+            "node": {"$ref": "#/$defs/Node"},
+        },
+        "required": ["any", "node"],
+        "$defs": {"Node": NODE},
+    }
+    plan = read_schema(json.dumps(schema), strict=False)
+    right = answer(1, "", plan)
+
+    assert json.loads(violate(right, plan)) == {**json.loads(right), "any": []}
 
 
 class Mood(StrEnum):
