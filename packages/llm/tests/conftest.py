@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from penstock_llm import AzureOpenAIService
+from penstock_local_azure import Deployment, OpenAI
 from penstock_token_client import CallStatus, LocalQuota, Reservation
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -223,6 +224,15 @@ async def endpoint() -> AsyncIterator[ScriptedEndpoint]:
     await scripted.server.start_server(shutdown_timeout=0.0)
     yield scripted
     await scripted.server.close()
+
+
+@pytest.fixture
+async def standin() -> AsyncIterator[OpenAI]:
+    """An endpoint that judges exactly and answers at once."""
+    names = ("gpt-4o", "gpt-4o-eu", "text-embedding-3-small")
+    deployments = [Deployment(name, tpm=1_000_000, rpm=60_000) for name in names]
+    async with OpenAI(deployments, judge="exact", seed=7, latency=0.0) as running:
+        yield running
 
 
 @pytest.fixture

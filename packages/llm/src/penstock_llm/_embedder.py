@@ -77,4 +77,4 @@ def make_embedder(
     if quota is None:
         quota = default_quota(app_id, pool="embedding")
         closing.push_async_callback(quota.aclose)
-    return Embedder(EmbeddingLane(deployment, quota, client, Estimator(deployment, encodings, lambda _: None)))
+    return Embedder(EmbeddingLane(deployment, quota, client, Estimator(deployment, encodings, lambda *_: 0)))

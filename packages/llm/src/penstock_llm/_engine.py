@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import tiktoken
+
 from ._messages import Message
 from ._shape import Shape
 from ._usage import Usage
@@ -39,8 +41,8 @@ class Engine(Protocol):
     def name(self) -> str:
         """What `Completion.engine` says."""
 
-    def schema(self, shape: Shape[Any]) -> Mapping[str, Any] | None:
-        """Return the JSON Schema that the model is given for a shape; None for plain text."""
+    def shape_tokens(self, shape: Shape[Any], encoding: tiktoken.Encoding) -> int:
+        """Count what asking for a shape adds to the messages; rather too much than too little."""
 
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request.

@@ -3,18 +3,15 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import tiktoken
 
-from penstock_tokenizers import count_messages, count_off_loop, count_schema, count_text, encoding_for
+from penstock_tokenizers import count_messages, count_off_loop, encoding_for
 
 from ._calibration import Calibration
 from ._messages import Message, characters
 from ._shape import Shape
-
-SCHEMA_MARGIN: Final = 16
-"""Tokens for the words that introduce a schema to the model; no rule is published."""
 
 
 class Estimator:
@@ -23,18 +20,18 @@ class Estimator:
     Args:
         deployment: The deployment's name.
         encodings: Deployment to model or encoding, for names that say nothing.
-        schema_of: What the model is given of a shape.
+        shape_tokens: Counts what asking for a shape adds to the messages.
     """
 
     def __init__(
         self,
         deployment: str,
         encodings: Mapping[str, str] | None,
-        schema_of: Callable[[Shape[Any]], Mapping[str, Any] | None],
+        shape_tokens: Callable[[Shape[Any], tiktoken.Encoding], int],
     ) -> None:
         self._deployment = deployment
         self._encodings = encodings
-        self._schema_of = schema_of
+        self._shape_tokens = shape_tokens
         self._overheads: dict[Shape[Any], Calibration] = {}
 
     @cached_property
@@ -68,12 +65,5 @@ class Estimator:
     def _calibration(self, shape: Shape[Any]) -> Calibration:
         """Return what is known of a shape, which is counted once."""
         if shape not in self._overheads:
-            self._overheads[shape] = Calibration(self._counted(shape))
+            self._overheads[shape] = Calibration(self._shape_tokens(shape, self.encoding))
         return self._overheads[shape]
-
-    def _counted(self, shape: Shape[Any]) -> int:
-        """Count a shape's schema."""
-        schema = self._schema_of(shape)
-        if schema is None:
-            return 0
-        return count_text(self.encoding, shape.name) + count_schema(self.encoding, schema) + SCHEMA_MARGIN

@@ -9,17 +9,24 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
+import tiktoken
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
+
+from penstock_tokenizers import count_schema, count_text, count_tools
 
 from ._boundary import mapped
 from ._engine import Answer, Question
 from ._errors import CompletionError, EndpointUnavailable
 from ._filter import struck
+from ._native import SCHEMA_MARGIN
 from ._shape import Shape
 from ._usage import Usage
 
 _LOGGERS: Final = ("instructor", "instructor.v2", "instructor.v2.retry")
+
+_DESCRIPTION: Final = "Correctly extracted `{name}` with all the required parameters with correct types"
+"""How instructor describes the tool of a model without a docstring."""
 
 _silent: ContextVar[bool] = ContextVar("_silent", default=False)
 
@@ -49,24 +56,32 @@ class InstructorEngine:
         self, name: str, mode: str, client: AsyncOpenAI, deployment: str, parameters: Mapping[str, Any]
     ) -> None:
         import instructor  # noqa: PLC0415  an extra: whoever does not ask for it need not have it
-        from instructor.exceptions import InstructorError  # noqa: PLC0415  likewise
+        from instructor.core import InstructorError  # noqa: PLC0415  likewise
 
         self.name = name
         self._instructor: Any = instructor
         self._error = InstructorError
         self._mode = instructor.Mode[mode]
         self._completions = client.with_options(max_retries=0).chat.completions
-        self._fixed = {"model": deployment, **parameters}
+        self._deployment = deployment
+        self._parameters = dict(parameters)
         for logger in _LOGGERS:
             logging.getLogger(logger).addFilter(_SILENCE)
 
-    def schema(self, shape: Shape[Any]) -> Mapping[str, Any] | None:
-        """Return what the model reads of a shape; instructor adds a sentence, for which there is the margin."""
-        return None if shape.model is None else shape.model.model_json_schema()
+    def shape_tokens(self, shape: Shape[Any], encoding: tiktoken.Encoding) -> int:
+        """Count the schema as instructor gives it to the model, and the words around it."""
+        if shape.model is None:
+            return 0
+        schema = shape.model.model_json_schema()
+        if self._mode is not self._instructor.Mode.TOOLS:
+            return count_text(encoding, shape.name) + count_schema(encoding, schema) + SCHEMA_MARGIN
+        described = shape.model.__doc__ or _DESCRIPTION.format(name=shape.name)
+        function = {"name": shape.name, "description": described, "parameters": schema}
+        return count_tools(encoding, [{"function": function}], {"function": {"name": shape.name}}) + SCHEMA_MARGIN
 
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request; see `Engine.ask`."""
-        attempt = _Attempt(self._completions, request_id)
+        attempt = _Attempt(self._completions, request_id, self._parameters)
         create = self._instructor.patch(create=attempt.create, mode=self._mode)
         token = _silent.set(True)
         try:
@@ -75,7 +90,7 @@ class InstructorEngine:
                 max_retries=0,
                 messages=list(question.messages),
                 max_completion_tokens=question.max_completion_tokens,
-                **self._fixed,
+                model=self._deployment,
             )
         except self._error:
             # What it has to say quotes the answer; whether that is valid is judged where all answers are.
@@ -88,14 +103,15 @@ class InstructorEngine:
 class _Attempt:
     """The one request that instructor makes, and what came of it."""
 
-    def __init__(self, completions: Any, request_id: str) -> None:  # noqa: ANN401  the SDK's resource
+    def __init__(self, completions: Any, request_id: str, parameters: Mapping[str, Any]) -> None:  # noqa: ANN401  the SDK's resource
         self._completions = completions
-        self._headers = {"x-ms-client-request-id": request_id}
+        # The SDK refuses parameters that it does not know yet, unless they come this way.
+        self._extra = {"extra_headers": {"x-ms-client-request-id": request_id}, "extra_body": parameters}
         self._result: Answer | CompletionError = EndpointUnavailable(None, code="malformed_answer")
 
     async def create(self, **request: Any) -> ChatCompletion:  # noqa: ANN401  whatever instructor makes of it
         """Send the request, and keep its answer with the headers, which instructor does not pass on."""
-        sending = self._completions.with_raw_response.create(**request, extra_headers=self._headers)
+        sending = self._completions.with_raw_response.create(**request, **self._extra)
         try:
             response = await mapped(sending)
             completion: ChatCompletion = response.parse()

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx2
+import tiktoken
 from openai import AsyncOpenAI, AsyncStream
 from pydantic import BaseModel, ValidationError
+
+from penstock_tokenizers import count_schema, count_text
 
 from ._boundary import mapped
 from ._engine import Answer, Question
@@ -18,6 +21,8 @@ from ._filter import struck
 from ._shape import Shape
 from ._usage import Usage
 
+SCHEMA_MARGIN: Final = 16
+"""Tokens for the words that introduce a schema to the model; no rule is published."""
 OWN_PARAMETERS: Final = frozenset(
     {
         "max_completion_tokens",
@@ -65,9 +70,11 @@ class NativeEngine:
         self._client = client
         self._fixed = {"model": deployment, **parameters}
 
-    def schema(self, shape: Shape[Any]) -> Mapping[str, Any] | None:
-        """Return what is sent."""
-        return shape.schema
+    def shape_tokens(self, shape: Shape[Any], encoding: tiktoken.Encoding) -> int:
+        """Count a schema and the words around it."""
+        if shape.schema is None:
+            return 0
+        return count_text(encoding, shape.name) + count_schema(encoding, shape.schema) + SCHEMA_MARGIN
 
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request; see `Engine.ask`."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import tiktoken
 
-from penstock_tokenizers import count_prompt, count_schema, count_text
+from penstock_tokenizers import count_messages, count_schema, count_text, count_tools
 
-from ._estimate import SCHEMA_MARGIN
+from ._native import SCHEMA_MARGIN
 
 _LIMITS: Final = {
     "/chat/completions": ("max_completion_tokens", "max_tokens"),
@@ -50,8 +50,10 @@ class RequestCost:
         """Count a chat completion: messages, tools, the schema of the answer."""
         functions = [{"function": function} for function in _mappings(self.body.get("functions")) or ()]
         tools = [*(_mappings(self.body.get("tools")) or ()), *functions]
-        return count_prompt(encoding, messages, tools, self.body.get("tool_choice")) + _format_tokens(
-            encoding, self.body.get("response_format")
+        return (
+            count_messages(encoding, messages)
+            + count_tools(encoding, tools, self.body.get("tool_choice"))
+            + _format_tokens(encoding, self.body.get("response_format"))
         )
 
 

@@ -114,7 +114,7 @@ class AzureOpenAIService(Asking):
             self._closing.push_async_callback(quota.aclose)
         asking = make_engine(engine, connection.client, deployment, parameters or {})
         text = NativeEngine(connection.client, deployment, parameters or {})
-        lane = ChatLane(deployment, quota, asking, text, Estimator(deployment, encodings, asking.schema))
+        lane = ChatLane(deployment, quota, asking, text, Estimator(deployment, encodings, asking.shape_tokens))
         self._embedder = embedder
         super().__init__(
             [lane, *(fallback._lane for fallback in fallbacks)],  # noqa: SLF001  of the same class
