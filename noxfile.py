@@ -140,6 +140,41 @@ def lowest(session: nox.Session, package: str) -> None:
 
 
 @nox.session
+@nox.parametrize(
+    "sdk",
+    [
+        nox.param(["openai[aiohttp]==3.3.0"], id="oldest"),
+        nox.param(["openai[aiohttp]>=3.50,<4"], id="newest"),
+        nox.param(["openai[aiohttp]>=3.50,<4", "instructor>=1.17,<2"], id="newest-instructor"),
+    ],
+)
+def sdks(session: nox.Session, sdk: list[str]) -> None:
+    """Run llm's tests on SDKs that the lock does not hold: the oldest and the newest, without instructor or with it.
+
+    Instructor and the newest SDK agree only under an override of what instructor says about jiter.
+    """
+    override = Path(session.create_tmp()) / "override.txt"
+    override.write_text("jiter>=0.16,<1\n")
+    overrides = [f"--overrides={override}"] if len(sdk) > 1 else []
+    install_llm(session, *overrides, *sdk)
+    session.run("pytest", "-q", "--numprocesses=auto", "packages/llm/tests/unit", *session.posargs)
+
+
+@nox.session
+def libraries(session: nox.Session) -> None:
+    """Run libraries on the SDK under llm's QuotaTransport, in an environment that the lock does not hold."""
+    install_llm(session, "pydantic-ai-slim[openai]>=2.68", "langchain-openai>=1.7")
+    session.run("pytest", "-q", "--numprocesses=2", "packages/llm/tests/libraries", *session.posargs)
+
+
+def install_llm(session: nox.Session, *requirements: str) -> None:
+    """Install llm's wheel, the stand-in and what the tests need, beside what a session asks for."""
+    wheels, refresh = fresh_wheels(session, siblings("llm") | {"local-azure"})
+    tools = ("hypothesis", "opentelemetry-sdk", "pytest", "pytest-asyncio", "pytest-xdist")
+    session.install(*refresh, *map(str, wheels), *tools, *requirements)
+
+
+@nox.session
 def e2e(session: nox.Session) -> None:
     """Run the main job as a newcomer would, and count at its far ends."""
     sync(session, "--package=feedback-worker", "--group=test")

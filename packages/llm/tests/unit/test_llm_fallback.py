@@ -86,7 +86,7 @@ async def test_while_it_rests_nobody_asks_it(made: Made, standin: OpenAI) -> Non
     standin.reply("gpt-4o", Throttled(60.0))
 
     for _ in range(3):
-        await service.complete(Verdict, PROMPT)
+        await service.complete(Verdict, PROMPT, deadline=10.0)  # its pool is paused: who asks it waits a minute
 
     assert asked(standin) == ["gpt-4o", "gpt-4o-eu", "gpt-4o-eu", "gpt-4o-eu"]
 

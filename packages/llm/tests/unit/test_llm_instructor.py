@@ -35,6 +35,8 @@ from penstock_local_azure import InvalidAnswer as Invalid
 if TYPE_CHECKING:
     from conftest import RecordingQuota
 
+pytest.importorskip("instructor")  # an extra; the session `sdks` also tests without it
+
 CANARY = "xq7canaryzz"
 PROMPT = [{"role": "user", "content": f"How was {{{{it}}}}, {CANARY}?"}]
 MODES = ["instructor", "instructor-json-schema"]
