@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -208,6 +209,32 @@ class RecordingQuota(LocalQuota):
                 yield recorded
             finally:
                 recorded.left_at = time.monotonic()
+
+
+_forbidding = False
+
+
+def _forbid(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse every way to a network but this machine's own."""
+    if not _forbidding or event not in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        return
+    address = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+    host = address[0] if isinstance(address, tuple) else address
+    named = host.decode() if isinstance(host, bytes) else str(host)
+    if named not in ("localhost", "None") and not named.startswith(("127.", "::1", "/", "\0")):
+        raise AssertionError(f"a test reached for {named}")
+
+
+sys.addaudithook(_forbid)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Forbid sockets to anything but this machine while a test of this package runs."""
+    global _forbidding  # noqa: PLW0603  a hook, once added, stays
+    _forbidding = True
+    yield
+    _forbidding = False
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,7 @@ GOALS = [1.2, 0.6, 1.0, 1.0]
 
 def measured(**changes: list[float]) -> dict[str, list[float]]:
     found = {row: [1.0] for name in BENCH["NAMES"] for row in (name, f"{name}, {LAG}")} | {PAIRS: [0.5]}
-    found |= dict.fromkeys(PEERS, [3.0])
-    return found | changes
+    return found | {peer: [3.0] for peer in PEERS} | changes
 
 
 def claims(found: dict[str, list[float]]) -> list[tuple[float, bool]]:
