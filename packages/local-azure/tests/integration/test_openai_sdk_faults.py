@@ -52,6 +52,12 @@ FORMAT: Any = {
 TOOL = openai.pydantic_function_tool(Order, name="order")
 
 
+@pytest.fixture
+def client(v1: AsyncOpenAI) -> AsyncOpenAI:
+    """One route is enough: what is tested here does not know of routes."""
+    return v1
+
+
 async def ask(client: AsyncOpenAI, **options: Any) -> ChatCompletion:
     completion: ChatCompletion = await client.chat.completions.create(
         **{"model": "gpt-4o", "messages": HELLO, "max_completion_tokens": 1_000, **options}
