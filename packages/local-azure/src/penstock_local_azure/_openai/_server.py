@@ -84,8 +84,7 @@ class OpenAI:
             )
             stack.push_async_callback(routes.aclose)
             host, port = self._address
-            site = listening(routes.application(), host, port, cancel_abandoned=True)
-            self._address = host, await stack.enter_async_context(site)
+            self._address = host, await stack.enter_async_context(listening(routes.application(), host, port))
             routes.read_ahead()
             self._stack = stack.pop_all()
         return self
