@@ -20,6 +20,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "LateAnswer": "_openai",
     "LocalAzure": "_local_azure",
     "LocalAzureError": "_errors",
+    "ModelRequest": "_openai",
     "OpenAI": "_openai",
     "Queue": "_service_bus",
     "Refusal": "_openai",

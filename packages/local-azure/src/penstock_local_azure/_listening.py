@@ -11,21 +11,18 @@ _GRACE: Final = 0.1
 
 
 @asynccontextmanager
-async def listening(
-    application: web.Application, host: str, port: int, *, cancel_abandoned: bool = False
-) -> AsyncIterator[int]:
-    """Serve an application and yield the port it listens on.
+async def listening(application: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve an application and yield the port it listens on; work on a request ends when its client is gone.
 
     Args:
         application: what to serve.
         host: the address to listen on.
         port: 0 takes a free one.
-        cancel_abandoned: whether work on a request ends when its client is gone.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=cancel_abandoned)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -43,7 +43,7 @@ async def test_a_shorter_one_is_the_beginning_of_the_long_one_at_unit_length_aga
     assert near(short, [value / length for value in long[:256]])
 
 
-async def test_the_same_text_has_the_same_vector_also_in_another_run_and_other_texts_have_others(
+async def test_the_same_text_has_the_same_vector_in_every_run_and_others_with_other_texts_and_models(
     v1: AsyncOpenAI,
 ) -> None:
     one, same, other = [await embedding(v1, text) for text in ("hello", "hello", "Hello")]
@@ -54,6 +54,7 @@ async def test_the_same_text_has_the_same_vector_also_in_another_run_and_other_t
         later = await embedding(client, "hello")
 
     assert one == same == later
+    assert not near(one, await embedding(v1, "hello", "text-embedding-ada-002"))
     assert abs(sum(a * b for a, b in zip(one, other, strict=True))) < 0.2
 
 

@@ -9,8 +9,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from pydantic import BaseModel
 
-from penstock_local_azure import OpenAI, Refusal, ServerError
-from penstock_local_azure._openai import Request
+from penstock_local_azure import ModelRequest, OpenAI, Refusal, ServerError
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 
@@ -22,6 +21,12 @@ class Mood(BaseModel):
 MOOD = Mood(mood="groß")
 TOOL = openai.pydantic_function_tool(Mood, name="mood")
 OTHER: Any = {"type": "function", "function": {"name": "other"}}
+
+
+@pytest.fixture
+def client(v1: AsyncOpenAI) -> AsyncOpenAI:
+    """One route is enough: what is tested here does not know of routes."""
+    return v1
 
 
 async def ask(client: AsyncOpenAI, **options: Any) -> ChatCompletion:
@@ -62,7 +67,7 @@ class TestReplies:
     async def test_a_function_sees_the_request_and_may_leave_the_answer_to_the_draw(
         self, server: OpenAI, client: AsyncOpenAI
     ) -> None:
-        def reply(request: Request) -> str | None:
+        def reply(request: ModelRequest) -> str | None:
             said = request.body["messages"][-1]["content"]
             return f"You said {said}." if said == "hello" else None
 

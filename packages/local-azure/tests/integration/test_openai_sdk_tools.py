@@ -14,6 +14,7 @@ from openai.types.chat import (
 from pydantic import BaseModel, Field
 
 from penstock_local_azure import OpenAI
+from penstock_tokenizers import encoding_for
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 
@@ -134,7 +135,11 @@ async def test_tools_and_calls_cost_tokens(server: OpenAI, v1: AsyncOpenAI) -> N
     assert plain.usage
     assert tooled.usage
     assert tooled.usage.prompt_tokens > plain.usage.prompt_tokens + 50
-    assert tooled.usage.completion_tokens > 5
+    encoding = encoding_for("gpt-4o")
+    called = [call.function for call in tooled.choices[0].message.tool_calls or [] if call.type == "function"]
+    assert tooled.usage.completion_tokens == sum(
+        len(encoding.encode_ordinary(text)) for each in called for text in (each.name, each.arguments)
+    )
     assert server.requests[-1].judged == tooled.usage.prompt_tokens + 500
 
 

@@ -220,6 +220,17 @@ class TestTokens:
         assert judge.remaining(5.0)[1] == TPM - 150
 
 
+def test_what_was_given_back_whole_does_not_put_off_the_reset() -> None:
+    judge = Judge(Draw(kind="exact", phase=0.0, sliding=True, refunds=True), tpm=TPM, rpm=RPM, random=Random(0))
+    judge.arrive(0.0, 100, 1)
+    given_back = judge.arrive(30.0, 0, 100)
+
+    assert isinstance(given_back, Admitted)
+    judge.complete(31.0, given_back, 0)
+
+    assert judge.resets(31.0)[1] == 29.0
+
+
 class TestLoweredLimit:
     @pytest.mark.parametrize("sliding", [False, True])
     def test_less_fits_until_it_ends(self, *, sliding: bool) -> None:

@@ -325,6 +325,19 @@ class TestTime:
             assert not unanswered.done()
             unanswered.cancel()
 
+    async def test_a_request_whose_client_has_gone_is_given_up(self) -> None:
+        async with OpenAI(seed=1, latency=3_600.0) as server, ClientSession() as session:
+            tasks = len(asyncio.all_tasks())
+            unanswered = asyncio.create_task(Client(session, server).post(HELLO))
+            async with asyncio.timeout(10):
+                while not server.requests:
+                    await asyncio.sleep(0.001)
+                unanswered.cancel()
+                while len(asyncio.all_tasks()) > tasks:
+                    await asyncio.sleep(0.001)
+
+            assert server.requests[0].status is None
+
     async def test_answers_take_about_as_long_as_told(self) -> None:
         async with OpenAI(seed=1, latency=0.05) as server, ClientSession() as session:
             client = Client(session, server)

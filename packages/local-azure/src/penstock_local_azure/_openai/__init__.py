@@ -17,7 +17,7 @@ from ._faults import (
     UnknownLimits,
 )
 from ._judge import JudgeKind
-from ._requests import Request
+from ._requests import ModelRequest
 from ._server import OpenAI
 
 __all__ = [
@@ -30,9 +30,9 @@ __all__ = [
     "InvalidAnswer",
     "JudgeKind",
     "LateAnswer",
+    "ModelRequest",
     "OpenAI",
     "Refusal",
-    "Request",
     "ServerError",
     "StalledAnswer",
     "Throttled",

@@ -19,7 +19,7 @@ from ._fault_script import Faults
 from ._faults import Delivery, Fault, FilteredPrompt, ServerError, Throttled, UnknownLimits
 from ._judge import Admitted, Draw, Judge, Rejected
 from ._replies import Replies, Said
-from ._requests import Request
+from ._requests import ModelRequest
 from ._scripted_errors import scripted_error
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _OPERATION_NAMES: Final = {"chat": "chatCompletion", "embeddings": "embeddings"}
 class Exchange:
     """An admitted request and the answer it will get once its latency is over."""
 
-    request: Request
+    request: ModelRequest
     admitted: Admitted
     parts: tuple[bytes, ...]
     """The answer's body, or the events of its stream."""
@@ -64,7 +64,7 @@ class Endpoint:
         noise = Random(f"{seed}:noise:{deployment.name}")  # noqa: S311  # reproducible on purpose
         self._judge = Judge(draw, tpm=deployment.tpm, rpm=deployment.rpm, random=noise)
 
-    def arrive(self, request: Request, billing: "Billing") -> Exchange:
+    def arrive(self, request: ModelRequest, billing: "Billing") -> Exchange:
         """Judge a request now, whatever time its answer will take.
 
         Raises:
@@ -109,7 +109,7 @@ class Endpoint:
         faults = {"faults": self._faults.account(self.deployment.name)}
         return {**limits, **self.account.summary(self.deployment.tpm), **faults, "judge": str(self._draw)}
 
-    def _chat(self, request: Request, billing: "Billing") -> Exchange:
+    def _chat(self, request: ModelRequest, billing: "Billing") -> Exchange:
         """Judge and answer a chat completion."""
         chat = read_chat_request(request.body, self.deployment)
         prompt_tokens = billing.prompt_tokens(chat)
@@ -120,7 +120,7 @@ class Endpoint:
         self._bill(request, admitted, prompt_tokens, completion.tokens)
         return Exchange(request, admitted, tuple(written(answer, chat)), streamed=chat.stream, fault=_on_its_way(fault))
 
-    def _embed(self, request: Request, billing: "Billing") -> Exchange:
+    def _embed(self, request: ModelRequest, billing: "Billing") -> Exchange:
         """Judge and answer a request for embeddings, which costs its inputs and nothing more."""
         wanted = read_embedding_request(request.body, self.deployment)
         texts, tokens = billing.inputs(wanted)
@@ -132,7 +132,7 @@ class Endpoint:
             request, admitted, (json.dumps(body).encode("ascii"),), streamed=False, fault=_on_its_way(fault)
         )
 
-    def _admit(self, request: Request, prompt_tokens: int, characters: int, max_tokens: int) -> Admitted:
+    def _admit(self, request: ModelRequest, prompt_tokens: int, characters: int, max_tokens: int) -> Admitted:
         """Let the judge decide."""
         size = prompt_tokens if self._draw.kind == "exact" else characters
         verdict = self._judge.arrive(self._clock(), size, max_tokens)
@@ -142,7 +142,7 @@ class Endpoint:
         request.judged = verdict.judged
         return verdict
 
-    def _interference(self, request: Request, admitted: Admitted) -> tuple[Fault | None, Said | None]:
+    def _interference(self, request: ModelRequest, admitted: Admitted) -> tuple[Fault | None, Said | None]:
         """Return what goes wrong with an admitted request, and what it is answered by order.
 
         Raises:
@@ -165,7 +165,7 @@ class Endpoint:
             raise scripted_error(fault)
         return fault, said
 
-    def _bill(self, request: Request, admitted: Admitted, prompt_tokens: int, completion_tokens: int) -> None:
+    def _bill(self, request: ModelRequest, admitted: Admitted, prompt_tokens: int, completion_tokens: int) -> None:
         """Note what an admitted request costs."""
         request.prompt_tokens = prompt_tokens
         request.completion_tokens = completion_tokens

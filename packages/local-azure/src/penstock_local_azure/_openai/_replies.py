@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from ._compact_json import compact_json
 from ._fault_script import check
 from ._faults import Fault
-from ._requests import Request
+from ._requests import ModelRequest
 
 
 @runtime_checkable
@@ -22,14 +22,14 @@ Said: TypeAlias = str | dict[str, Any] | Model
 """A text, or an object that is answered as JSON."""
 Value: TypeAlias = Said | Fault
 """What is said, or what goes wrong."""
-Reply: TypeAlias = Value | Sequence[Value] | Callable[[Request], Value | None] | None
+Reply: TypeAlias = Value | Sequence[Value] | Callable[[ModelRequest], Value | None] | None
 
 
 class Replies:
     """The orders for one deployment."""
 
     def __init__(self) -> None:
-        self._next: Callable[[Request], Value | None] = _nothing
+        self._next: Callable[[ModelRequest], Value | None] = _nothing
 
     def order(self, reply: Reply) -> None:
         """Replace the order there was.
@@ -49,7 +49,7 @@ class Replies:
             value = _checked(reply)
             self._next = lambda _: value
 
-    def next(self, request: Request) -> Value | None:
+    def next(self, request: ModelRequest) -> Value | None:
         """Return what a request is to be answered; None: whatever is drawn."""
         value = self._next(request)
         return None if value is None else _checked(value)
@@ -62,7 +62,7 @@ def as_text(said: Said) -> str:
     return compact_json(said) if isinstance(said, dict) else said.model_dump_json()
 
 
-def _nothing(_: Request) -> None:
+def _nothing(_: ModelRequest) -> None:
     """Leave an answer to the draw."""
 
 

@@ -7,7 +7,7 @@ from ._fault_script import Operation
 
 
 @dataclass(slots=True, kw_only=True)
-class Request:
+class ModelRequest:
     """One request, as the endpoint knows it. What it said is kept from its repr."""
 
     id: str

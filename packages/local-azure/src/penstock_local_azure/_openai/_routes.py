@@ -16,7 +16,7 @@ from ._delivery import deliver
 from ._endpoint import Endpoint, Exchange
 from ._fault_script import Operation
 from ._faults import LateAnswer
-from ._requests import Request
+from ._requests import ModelRequest
 
 if TYPE_CHECKING:
     from ._billing import Billing
@@ -47,7 +47,7 @@ class Routes:
         latency: Callable[[], float],
         *,
         clock: Callable[[], float],
-        requests: list[Request],
+        requests: list[ModelRequest],
     ) -> None:
         self._endpoints = endpoints
         self._api_key = api_key.encode()
@@ -92,7 +92,7 @@ class Routes:
         """Judge a request at once, and answer it when its latency is over."""
         ids = _ids()
         id_ = http.headers.get("x-ms-client-request-id") or ids["x-request-id"]
-        request = Request(id=id_, operation=operation, deployment=name, at=self._clock(), body=body)
+        request = ModelRequest(id=id_, operation=operation, deployment=name, at=self._clock(), body=body)
         self._requests.append(request)
         try:
             endpoint, exchange = await self._judged(request)
@@ -107,7 +107,7 @@ class Routes:
         endpoint.complete(exchange)
         return await deliver(http, exchange, headers)
 
-    async def _judged(self, request: Request) -> tuple[Endpoint, Exchange]:
+    async def _judged(self, request: ModelRequest) -> tuple[Endpoint, Exchange]:
         """Judge a request; an error answer of a deployment tells its limits, too."""
         if (endpoint := self._endpoints.get(request.deployment)) is None:
             raise ApiError(404, "DeploymentNotFound", "The API deployment for this resource does not exist.")

@@ -18,7 +18,7 @@ from ._replies import Reply
 from ._routes import Routes
 
 if TYPE_CHECKING:
-    from ._requests import Request
+    from ._requests import ModelRequest
 
 API_KEY: Final = "penstock-local-azure-accepts-this-key"
 """The key unless told otherwise. It opens nothing but the stand-in, and stays the same when that starts again."""
@@ -70,7 +70,7 @@ class OpenAI:
         self._address = (host, port)
         self._stack = AsyncExitStack()
         self.faults = Faults([each.name for each in self.deployments])
-        self.requests: list[Request] = []
+        self.requests: list[ModelRequest] = []
         self._started = monotonic()
         self._endpoints = {
             each.name: Endpoint(each, self.draw, seed=self.seed, clock=self._clock, faults=self.faults)
@@ -84,8 +84,7 @@ class OpenAI:
             )
             stack.push_async_callback(routes.aclose)
             host, port = self._address
-            site = listening(routes.application(), host, port, cancel_abandoned=True)
-            self._address = host, await stack.enter_async_context(site)
+            self._address = host, await stack.enter_async_context(listening(routes.application(), host, port))
             routes.read_ahead()
             self._stack = stack.pop_all()
         return self
@@ -113,7 +112,7 @@ class OpenAI:
         Args:
             deployment: which one.
             reply: one of these for every request; a list of them, used up one by one; a function that is called with
-                each `Request` and returns one of them. None, also from the function: the answer is drawn, as it is
+                each `ModelRequest` and returns one of them. None, also from the function: the answer is drawn, as it is
                 once a list is used up.
 
         Raises:
