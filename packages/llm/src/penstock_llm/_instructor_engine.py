@@ -55,8 +55,11 @@ class InstructorEngine:
     def __init__(
         self, name: str, mode: str, client: AsyncOpenAI, deployment: str, parameters: Mapping[str, Any]
     ) -> None:
-        import instructor  # noqa: PLC0415  an extra: whoever does not ask for it need not have it
-        from instructor.core import InstructorError  # noqa: PLC0415  likewise
+        try:
+            import instructor  # noqa: PLC0415  an extra: whoever does not ask for it need not have it
+            from instructor.core import InstructorError  # noqa: PLC0415  likewise
+        except ModuleNotFoundError as error:
+            raise ImportError(f'engine {name!r} needs an extra: install "penstock-llm[instructor]"') from error
 
         self.name = name
         self._instructor: Any = instructor

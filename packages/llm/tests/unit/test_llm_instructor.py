@@ -197,3 +197,9 @@ def test_an_engine_that_does_not_exist_is_refused_by_name() -> None:
 def test_nobody_who_does_not_ask_for_instructor_imports_it() -> None:
     script = "import sys, penstock_llm; sys.exit('instructor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
+
+
+def test_without_instructor_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "instructor", None)  # as if it were not installed
+    with pytest.raises(ImportError, match=r"engine 'instructor' needs an extra: .*penstock-llm\[instructor\]"):
+        AzureOpenAIService("gpt-4o", endpoint="http://127.0.0.1:9", api_key="k", engine="instructor")
