@@ -147,7 +147,7 @@ class AzureOpenAIService(Asking):
         max_retries: int = DEFAULT_RETRIES,
         deadline: float | None = None,
     ) -> list[list[float]]:
-        """Return a vector for each text, in order.
+        """Return a vector for each text, in order. Other deployments are not asked: their vectors mean something else.
 
         Args:
             texts: Of at least a character and at most 8,192 tokens each; any number of them.
