@@ -69,9 +69,10 @@ async def _deferred(entity: "Entity", receiver: "ServiceBusReceiver") -> int:
     return message.sequence_number
 
 
-async def _until(instant: float) -> None:
-    """Let time pass: what is tested here is what time brings."""
-    await asyncio.sleep(max(0.0, instant - time.monotonic()))
+async def _pass(seconds: float, since: float | None = None) -> None:
+    """Let time pass until so many seconds after an instant, or from now: where it is tested what time brings."""
+    began = time.monotonic() if since is None else since
+    await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
 
 
 class TestSending:
@@ -202,7 +203,7 @@ class TestPeekLock:
         began = time.monotonic()
         first_term = message.locked_until_utc
         for part in (0.6, 1.2):
-            await _until(began + part * lock)
+            await _pass(part * lock, since=began)
             assert first_term is not None
             assert await one.renew_message_lock(message) > first_term
 
@@ -352,7 +353,7 @@ class TestExpiration:
         """Message expiration: past expires-at, messages become ineligible for retrieval, and are dropped."""
         queue = await namespace.queue()
         await queue.send(ServiceBusMessage("stale", time_to_live=timedelta(seconds=1)), "fresh")
-        await asyncio.sleep(1.5)
+        await _pass(1.5)
 
         receiver = await queue.receiver()
 
@@ -388,7 +389,7 @@ class TestExpiration:
         await queue.send(*(ServiceBusMessage(text, time_to_live=life) for text in ("done", "abandoned")))
         receiver = await queue.receiver()
         done, abandoned = await queue.sdk.receive(receiver, 2)
-        await asyncio.sleep(2.5)
+        await _pass(2.5)
 
         await receiver.complete_message(done)
         await receiver.abandon_message(abandoned)
@@ -533,7 +534,7 @@ class TestSessions:
         """Message sessions: a session comes into existence with its first message."""
         queue = await namespace.queue(requires_session=True)
         waiting = asyncio.create_task(_session(queue, wait=15.0))
-        await asyncio.sleep(1.0)
+        await _pass(1.0)
         await queue.send(ServiceBusMessage("first", session_id="new"))
 
         receiver = await waiting
@@ -582,7 +583,7 @@ class TestSessions:
         message = await queue.sdk.receive_one(receiver)
         first_term = receiver.session.locked_until_utc
         for part in (0.6, 1.2):
-            await _until(began + part * lock)
+            await _pass(part * lock, since=began)
             assert first_term is not None
             assert await receiver.session.renew_lock() > first_term
 
