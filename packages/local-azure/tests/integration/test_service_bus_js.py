@@ -45,8 +45,8 @@ async def errors() -> dict[str, str | None]:
     if node is None or not (SCRIPTS / "node_modules").is_dir():
         refuse = pytest.fail if os.environ.get("CI") else pytest.skip
         refuse("needs node, and `npm ci` in tests/js")
-    entities = [Queue("session", requires_session=True), Topic("subscription", ["one", "other"])]
-    async with ServiceBus([*QUEUE_OPERATIONS, *entities]) as service_bus:
+    grouped, topic = Queue("session", requires_session=True), Topic("subscription", ["one", "other"])
+    async with ServiceBus([*QUEUE_OPERATIONS, grouped, topic]) as service_bus:
         run = await asyncio.create_subprocess_exec(
             node, str(SCRIPTS / "service_bus.mjs"), service_bus.connection_string, stdout=asyncio.subprocess.PIPE
         )
