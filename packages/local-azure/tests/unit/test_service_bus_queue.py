@@ -20,7 +20,7 @@ from penstock_local_azure._service_bus._namespace import Namespace
 from penstock_local_azure._service_bus._queue import QueueCore
 from penstock_local_azure._service_bus._sections import Message
 
-LOCK, WINDOW, LIMIT, LIFE = 10.0, 60.0, 3, 25.0
+LOCK, WINDOW, LIMIT, LIFE = 10.0, 60.0, 3, 6.0
 EPOCH = 1_000_000.0
 """How far the wall clock is ahead of the steady one."""
 
