@@ -13,8 +13,9 @@ from penstock_local_azure._service_bus._errors import AmqpError
 from penstock_local_azure._service_bus._management import answer_management
 from penstock_local_azure._service_bus._message_sessions import SessionLock
 from penstock_local_azure._service_bus._queue import QueueCore
+from penstock_local_azure._service_bus._raw_map import RawMap
 from penstock_local_azure._service_bus._requests import Reply, Request
-from penstock_local_azure._service_bus._sections import Message, RawMap
+from penstock_local_azure._service_bus._sections import Message
 from penstock_local_azure._service_bus._topic import TopicCore
 from penstock_local_azure._service_bus._types import Array, Symbol, Timestamp, UInt, Value
 
