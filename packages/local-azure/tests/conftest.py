@@ -148,7 +148,7 @@ class Namespace(ABC):
 class LocalNamespace(Namespace):
     """The stand-in: one for each entity."""
 
-    shortest_lock = 1.5
+    shortest_lock = 3.0
 
     async def _make_queue(self, queue: Queue) -> str:
         return await self._start(ServiceBus([queue]))

@@ -84,7 +84,7 @@ const operations = {
   },
 
   async schedule(queue) {
-    const due = new Date(Date.now() + 1_000);
+    const due = new Date(Date.now() + 2_500);
     const [number] = await client.createSender(queue).scheduleMessages(message("later"), due);
     const receiver = client.createReceiver(queue);
     assert.equal((await receiver.peekMessages(1))[0].state, "scheduled");
