@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         TruncatedAnswer,
         UnknownLimits,
     )
-    from ._service_bus import Queue, ServiceBus
+    from ._service_bus import Queue, ServiceBus, Subscription, Topic
 
 __all__ = [
     "AddressUnavailable",
@@ -46,7 +46,9 @@ __all__ = [
     "ServerError",
     "ServiceBus",
     "StalledAnswer",
+    "Subscription",
     "Throttled",
+    "Topic",
     "TruncatedAnswer",
     "UnknownLimits",
 ]

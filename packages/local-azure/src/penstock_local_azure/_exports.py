@@ -27,7 +27,9 @@ _MODULES: Final[Mapping[str, str]] = {
     "ServerError": "_openai",
     "ServiceBus": "_service_bus",
     "StalledAnswer": "_openai",
+    "Subscription": "_service_bus",
     "Throttled": "_openai",
+    "Topic": "_service_bus",
     "TruncatedAnswer": "_openai",
     "UnknownLimits": "_openai",
 }

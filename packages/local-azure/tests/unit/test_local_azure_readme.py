@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from penstock_local_azure import LocalAzure
+from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
-PROGRAM, TEST, ORDERS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PROGRAM, TEST, ENTITIES, ORDERS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def run(block: str) -> dict[str, Any]:
@@ -33,3 +33,11 @@ async def test_the_test_passes(local_azure: LocalAzure, monkeypatch: pytest.Monk
 
 async def test_the_test_with_orders_and_faults_passes(local_azure: LocalAzure) -> None:
     await run(ORDERS)["test_an_outage_is_got_over_and_a_refusal_is_told"](local_azure)
+
+
+def test_the_entities_can_be_declared() -> None:
+    names = {"LocalAzure": LocalAzure, "Queue": Queue, "Subscription": Subscription, "Topic": Topic}
+
+    azure = eval(ENTITIES, names)  # noqa: S307  # our own page
+
+    assert azure.stats()["service_bus"]["queues"].keys() >= {"grouped", "news", "news/Subscriptions/audit"}

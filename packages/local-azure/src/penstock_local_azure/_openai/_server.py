@@ -122,7 +122,7 @@ class OpenAI:
         self._endpoint(deployment).replies.order(reply)
 
     def lower_tpm(self, deployment: str, tpm: int, *, seconds: float = inf) -> None:
-        """Lower a deployment's limit for a time, as the service does when its capacity is short.
+        """Lower a deployment's limit for a time, as the service does when its capacity is short; the last word counts.
 
         The judge goes by it, and `x-ratelimit-limit-tokens` tells it.
 
