@@ -72,10 +72,6 @@ class WaitQueue:
         """Return, for each app that waits, how many of its callers do and for how many seconds the first has."""
         return self._places.waits(now)
 
-    def grant_at_a_glance(self, order: Order, now: float) -> Grant | None:
-        """Grant the order if nobody has a place and there is plainly room; None says nothing."""
-        return None if self._places else self._ledger.grant_at_a_glance(order, now)
-
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
         if self._places and self.head(now) is not None and not self._ledger.holds(order, now):
