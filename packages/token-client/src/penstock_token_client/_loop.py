@@ -105,33 +105,33 @@ class ClosedLoop:
         self._digest()
         self._calibration.withdrawn(grant)
 
-    def reported(self, grant: Grant, usage: Usage, now: float) -> bool:
-        """Note the first report of a grant; tell whether the terms should be looked at at once."""
+    def reported(self, grant: Grant, usage: Usage, now: float) -> None:
+        """Note the first report of a grant; it is learned from later, with others, but for a refusal."""
         if usage.status != "429":
             self._reports.append((grant, usage, now))
-            return False
+            return
         self._digest()
         if self._throttling.refuse(usage, grant.tokens, now) == "tokens":
             self._doubted_until = now + self._doubt
         self._calibration.withdrawn(grant)
-        return True
+        self._next_look = now
 
     def _digest(self) -> None:
         """Count and learn from what was noted, all at once, because few look at it."""
         self._calibration.granted(self._fresh)
         self._fresh.clear()
-        for grant, usage, now in self._reports:
-            self._throttling.hear(usage, now)
-            if usage.final:
-                self._calibration.answered(grant.at, max(0, grant.order.max_tokens - usage.completion_tokens))
-                self._calibration.compare(grant, usage)
-                self._completions.add(grant.order.app, usage)
+        for _, usage, now in reversed(self._reports):
+            if self._throttling.hear(usage, now):
+                break
+        answers = [(grant, usage) for grant, usage, _ in self._reports if usage.final]
         self._reports.clear()
+        self._calibration.answered(answers)
+        self._completions.answered(answers)
 
-    def look(self, ledger: Ledger, now: float, *, urgent: bool = False) -> bool:
-        """Let the ledger go by what is known by now; tell whether its terms changed."""
-        if now < self._next_look and not urgent:
-            return False
+    def look(self, ledger: Ledger, now: float) -> None:
+        """Let the ledger go by what is known by now: at once after a refusal, otherwise now and then."""
+        if now < self._next_look:
+            return
         self._next_look = now + self._limits.window / _LOOKS
         self._digest()
         terms = self._limits.terms(
@@ -141,10 +141,8 @@ class ClosedLoop:
             sub_margin=round(self._throttling.sub_margin(now), 3),
             paused_until=self._throttling.paused_until,
         )
-        changed = terms != ledger.terms
-        if changed:
+        if terms != ledger.terms:
             ledger.adjust(terms, now)
-        return changed
 
     def suggestion(self, app: str, ledger: Ledger) -> int | None:
         """Return a ``max_tokens`` that is usually enough, while it is tokens that keep callers waiting."""

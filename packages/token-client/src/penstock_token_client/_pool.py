@@ -107,7 +107,8 @@ class Pool:
         grant = self.ledger.named(grant_id, now)
         if grant is not None and grant.state == "open":
             self.ledger.close(grant, usage.tokens, final=usage.final)
-            self.loop.look(self.ledger, now, urgent=self.loop.reported(grant, usage, now))
+            self.loop.reported(grant, usage, now)
+            self.loop.look(self.ledger, now)
         return grant is not None
 
     def release(self, grant_id: str, now: float) -> bool:
