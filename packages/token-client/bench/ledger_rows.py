@@ -148,7 +148,7 @@ def one_function() -> Run:
                 grant.used = usage.prompt_tokens + usage.completion_tokens
                 grant.state = "settled"
                 open_tokens -= grant.tokens
-                loop.reported(grant, usage, now)
+                loop.answered(grant, usage, now)
 
     run(LIVE + LIVE // 2)
     return run

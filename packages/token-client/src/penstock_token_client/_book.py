@@ -3,13 +3,12 @@
 A charge stays for the whole window; what became of its request afterwards does not lower it unless the pool says so.
 Everything here is synchronous and is told the time; each operation is amortised O(1), but for a change of terms.
 
-What has left the window is dropped when somebody looks, and otherwise now and then, many at a time: until then the
-sums are too high, never too low.
+What has left the window is dropped when somebody looks, often many at a time; until then the sums are too high, never
+too low.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from ._limits import Limits
     from ._terms import Terms
-
-_AGINGS = 60
-"""How often in a window what has left it is dropped at least, so that it does not pile up."""
 
 
 class Book:
@@ -51,7 +47,6 @@ class Book:
         self._log: deque[Grant] = deque()
         self._recent: deque[Grant] = deque()
         self._recent_requests = 0
-        self._age_by = -math.inf
         self._by_id: dict[str, Grant] = {}
         self._by_key: dict[tuple[str, str | None], Grant] = {}
 
@@ -84,8 +79,10 @@ class Book:
         return (grant.charge() for grant in self._log if grant.state != "moved")
 
     def adjust(self, terms: Terms, now: float) -> None:
-        """Go by other terms from now on, also for what is in the window already."""
+        """Go by these terms from now on, also for what is in the window already."""
         self._age(now)
+        if terms == self.terms:
+            return
         repriced = terms.prompt_rate != self.terms.prompt_rate
         self.terms = terms
         if repriced:
@@ -99,20 +96,18 @@ class Book:
 
     def find(self, app: str, key: str | None, now: float) -> Grant | None:
         """Return the grant in the window that an app's key names."""
-        return self._if_charged(self._by_key.get((app, key)), now)
+        grant = self._by_key.get((app, key))
+        return grant if grant is not None and grant.at + self.terms.span > now else None
 
     def named(self, grant_id: str, now: float) -> Grant | None:
         """Return the grant in the window that an id names."""
-        return self._if_charged(self._by_id.get(grant_id), now)
+        grant = self._by_id.get(grant_id)
+        return grant if grant is not None and grant.at + self.terms.span > now else None
 
     def next_expiry(self, now: float) -> float | None:
         """Return when the oldest charge leaves the window, or None if nothing is charged."""
         self._age(now)
         return self._log[0].at + self.terms.span if self._log else None
-
-    def _if_charged(self, grant: Grant | None, now: float) -> Grant | None:
-        """Return a grant that has not left the window."""
-        return grant if grant is not None and grant.at + self.terms.span > now else None
 
     def _enter(self, grant_id: str, order: Order, cost: int, now: float) -> Grant:
         """Append a charge at ``now``; one that renews another takes over its names."""
@@ -175,7 +170,6 @@ class Book:
             self._recent_requests -= grant.requests
         while log and log[0].at + span <= now:
             self._expire(log.popleft())
-        self._age_by = now + span / _AGINGS
 
     def _expire(self, grant: Grant) -> None:
         """Forget a charge that has left the window, and its names unless they belong to a later one by now."""

@@ -73,7 +73,7 @@ class Calibration:
         self.next_probe = -math.inf
         self._tpm = tpm
         self._views = Views(window)
-        self._awaited: dict[str, list[View]] = {}
+        self._awaited: dict[str, View] = {}
         self._gap = window / _BURST
         self._window = window
         self._observed = 0
@@ -89,12 +89,10 @@ class Calibration:
         """Count grants, in the order of their times."""
         self._views.granted(grants)
 
-    def answered(self, answers: Iterable[tuple[Grant, Usage]]) -> None:
+    def answered(self, answers: Iterable[tuple[Grant, Usage, float]]) -> None:
         """Note what requests that were answered left over, and learn from what Azure said of some of them."""
-        for grant, usage in answers:
-            unused = grant.order.max_tokens - usage.completion_tokens
-            if unused > 0:
-                self._views.leave_unused(grant, unused)
+        self._views.answered(answers)
+        for grant, usage, _ in answers:
             if grant.id in self._awaited:
                 self._compare(self._awaited.pop(grant.id), usage)
 
@@ -114,19 +112,20 @@ class Calibration:
         """Return how the two ways of settling compare, once there is something to compare."""
         return self._evidence
 
-    def _compare(self, views: list[View], usage: Usage) -> None:
+    def _compare(self, view: View, usage: Usage) -> None:
         """Hold what Azure said of a request that was answered against what was remembered of its moment."""
         remaining = usage.ratelimit.remaining_tokens
         if remaining:  # 0 says only that there is no more
             limit = usage.ratelimit.limit_tokens or self._tpm
-            self._observe(views, (limit - remaining) / self._tpm)
+            self._observe(view, (limit - remaining) / self._tpm)
 
-    def _observe(self, views: list[View], counted: float) -> None:
+    def _observe(self, view: View, counted: float) -> None:
         """Hold what was counted against what each way of counting would have counted."""
-        for (sums, passed), judged, actual in zip(views, self._judged, self._actual, strict=True):
-            prompts = sums.prompts / self._tpm
-            judged.add(prompts, passed, counted - sums.exact / self._tpm)
-            actual.add(prompts, passed, counted - (sums.exact - sums.unused) / self._tpm)
+        tpm = self._tpm
+        lines = zip(self._judged, self._actual, *view, strict=True)
+        for judged, actual, prompts, exact, unused, passed in lines:
+            judged.add(prompts / tpm, passed, counted - exact / tpm)
+            actual.add(prompts / tpm, passed, counted - (exact - unused) / tpm)
         self._observed += 1
         if self._observed <= _EAGER or self._observed % _SELDOM == 0:
             self._believe()

@@ -69,11 +69,11 @@ class Completions:
         self._quantile = quantile
         self._apps: dict[str, Lengths] = {}
 
-    def answered(self, answers: Iterable[tuple[Grant, Usage]]) -> None:
+    def answered(self, answers: Iterable[tuple[Grant, Usage, float]]) -> None:
         """Learn from requests that were answered; of many apps, those that came first are forgotten."""
         if self._quantile is None:
             return
-        for grant, usage in answers:
+        for grant, usage, _ in answers:
             app = grant.order.app
             lengths = self._apps.get(app)
             if lengths is None:

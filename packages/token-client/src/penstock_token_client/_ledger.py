@@ -52,16 +52,15 @@ class Ledger(Book):
 
         What fits beside sums that may be too high fits all the same.
         """
-        if now >= self._age_by:
-            self._age(now)
-        terms, requests = self.terms, order.requests
-        cost = terms.cost(order.tokens, order.max_tokens)
+        app, tokens, max_tokens, requests, key = order
+        terms = self.terms
+        cost = terms.cost(tokens, max_tokens)
         if (
             self.tokens + cost <= terms.tpm
             and self.requests + requests <= terms.rpm
             and self._recent_requests + requests <= terms.burst
             and terms.paused_until <= now
-            and (order.app, order.key) not in self._by_key
+            and (app, key) not in self._by_key
         ):
             return self._charge(order, cost, now)
         return None

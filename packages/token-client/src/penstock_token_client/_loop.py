@@ -69,7 +69,7 @@ class ClosedLoop:
         self._completions = Completions(limits.learn_max_tokens)
         self._next_look = -math.inf
         self._fresh: list[Grant] = []
-        self._reports: list[tuple[Grant, Usage, float]] = []
+        self._answers: list[tuple[Grant, Usage, float]] = []
 
     def restore(self, lesson: Lesson) -> None:
         """Begin with what another process learned."""
@@ -105,12 +105,16 @@ class ClosedLoop:
         self._digest()
         self._calibration.withdrawn(grant)
 
-    def reported(self, grant: Grant, usage: Usage, now: float) -> None:
-        """Note the first report of a grant; it is learned from later, with others, but for a refusal."""
-        if usage.status != "429":
-            self._reports.append((grant, usage, now))
-            return
+    def answered(self, grant: Grant, usage: Usage, now: float) -> None:
+        """Note the report of a request that was answered; it is learned from later, with others."""
+        self._answers.append((grant, usage, now))
+
+    def failed(self, grant: Grant, usage: Usage, now: float) -> None:
+        """Learn from the report of a request that failed, or was refused."""
         self._digest()
+        if usage.status != "429":
+            self._throttling.hear(usage, now)
+            return
         if self._throttling.refuse(usage, grant.tokens, now) == "tokens":
             self._doubted_until = now + self._doubt
         self._calibration.withdrawn(grant)
@@ -119,14 +123,13 @@ class ClosedLoop:
     def _digest(self) -> None:
         """Count and learn from what was noted, all at once, because few look at it."""
         self._calibration.granted(self._fresh)
-        self._fresh.clear()
-        for _, usage, now in reversed(self._reports):
-            if self._throttling.hear(usage, now):
+        self._calibration.answered(self._answers)
+        self._completions.answered(self._answers)
+        for _, usage, now in reversed(self._answers):
+            if self._throttling.hear(usage, now):  # the last that Azure said is all that counts
                 break
-        answers = [(grant, usage) for grant, usage, _ in self._reports if usage.final]
-        self._reports.clear()
-        self._calibration.answered(answers)
-        self._completions.answered(answers)
+        self._fresh.clear()
+        self._answers.clear()
 
     def look(self, ledger: Ledger, now: float) -> None:
         """Let the ledger go by what is known by now: at once after a refusal, otherwise now and then."""
@@ -141,8 +144,7 @@ class ClosedLoop:
             sub_margin=round(self._throttling.sub_margin(now), 3),
             paused_until=self._throttling.paused_until,
         )
-        if terms != ledger.terms:
-            ledger.adjust(terms, now)
+        ledger.adjust(terms, now)
 
     def suggestion(self, app: str, ledger: Ledger) -> int | None:
         """Return a ``max_tokens`` that is usually enough, while it is tokens that keep callers waiting."""

@@ -106,8 +106,12 @@ class Pool:
         """Take the report of a request, and learn from the first; tell whether its grant is known."""
         grant = self.ledger.named(grant_id, now)
         if grant is not None and grant.state == "open":
-            self.ledger.close(grant, usage.tokens, final=usage.final)
-            self.loop.reported(grant, usage, now)
+            answered = usage.final
+            self.ledger.close(grant, usage.tokens, final=answered)
+            if answered:
+                self.loop.answered(grant, usage, now)
+            else:
+                self.loop.failed(grant, usage, now)
             self.loop.look(self.ledger, now)
         return grant is not None
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._grant import Grant
+    from ._usage import Usage
+
+_T = TypeVar("_T")
 
 PHASES = 120
 """How many phases of a fixed minute are told apart."""
@@ -18,31 +21,24 @@ _FINE = 50
 
 _MOMENTS = PHASES * _FINE
 
-
-class Sums(NamedTuple):
-    """What was granted in some interval that ends now, in tokens.
-
-    Attributes:
-        prompts: Prompts, as they were estimated.
-        exact: Completions, as they were allowed.
-        unused: The part of ``exact`` that is known to be left over.
-    """
-
-    prompts: int
-    exact: int
-    unused: int
+_PASSED = [(age + 0.5) / PHASES for age in range(PHASES)]
+"""The part of a fixed window that has passed, by the phases since its turn."""
 
 
 class View(NamedTuple):
-    """What one way of counting has counted by some time.
+    """What every way of counting has counted by some time: over a sliding window, then in fixed windows by phase.
 
     Attributes:
-        sums: What it counted.
-        passed: The part of its window that has passed.
+        prompts: Tokens of prompts, as they were estimated.
+        exact: Tokens of completions, as they were allowed.
+        unused: The part of ``exact`` that is known to be left over.
+        passed: The part of the window that has passed.
     """
 
-    sums: Sums
-    passed: float
+    prompts: list[int]
+    exact: list[int]
+    unused: list[int]
+    passed: list[float]
 
 
 class Views:
@@ -54,7 +50,7 @@ class Views:
 
     def __init__(self, window: float) -> None:
         self._per_second = _MOMENTS / window
-        self._newest = -_MOMENTS
+        self._newest = -(10**18)
         self._prompts, self._exact, self._unused = self._rings = ([0] * _MOMENTS, [0] * _MOMENTS, [0] * _MOMENTS)
 
     def granted(self, grants: Iterable[Grant]) -> None:
@@ -74,20 +70,20 @@ class Views:
             self._prompts[number % _MOMENTS] -= grant.order.tokens - grant.order.max_tokens
             self._exact[number % _MOMENTS] -= grant.order.max_tokens
 
-    def leave_unused(self, grant: Grant, tokens: int) -> None:
-        """Note what is left over of a grant, if its moment still counts."""
-        number = int(grant.at * self._per_second)
-        if number > self._newest - _MOMENTS:
-            self._unused[number % _MOMENTS] += tokens
+    def answered(self, answers: Iterable[tuple[Grant, Usage, float]]) -> None:
+        """Note what is left over of what was granted, as far as its moment still counts."""
+        for grant, usage, _ in answers:
+            number = int(grant.at * self._per_second)
+            unused = grant.order.max_tokens - usage.completion_tokens
+            if unused > 0 and number > self._newest - _MOMENTS:
+                self._unused[number % _MOMENTS] += unused
 
-    def at(self, now: float) -> list[View]:
-        """Return what counts by now: over a sliding window, then in fixed windows, by phase."""
+    def at(self, now: float) -> View:
+        """Return what counts by now."""
         self._turn(int(now * self._per_second))
         phase, moment = divmod(self._newest % _MOMENTS, _FINE)
-        columns = [_by_age(ring, phase, moment) for ring in self._rings]
-        whole, *fixed = map(Sums._make, zip(*columns, strict=True))
-        by_age = [View(sums, (age + 0.5) / PHASES) for age, sums in enumerate(fixed)]
-        return [View(whole, 1.0), *(by_age[(phase - turn) % PHASES] for turn in range(PHASES))]
+        prompts, exact, unused = (_by_phase(ring, phase, moment) for ring in self._rings)
+        return View(prompts, exact, unused, [1.0, *_backwards(_PASSED, phase)])
 
     def _turn(self, number: int) -> None:
         """Empty the places that time has reached anew."""
@@ -97,12 +93,18 @@ class Views:
         self._newest = max(self._newest, number)
 
 
-def _by_age(ring: list[int], phase: int, moment: int) -> list[int]:
-    """Sum a ring up: all of it, then what came since the last turn of each phase, the latest first.
+def _by_phase(ring: list[int], phase: int, moment: int) -> list[int]:
+    """Sum a ring up: all of it, then what came since the last turn of each phase.
 
     The phase that is now holds what is left of the one a window ago, too: its moments that time has not reached anew.
     """
     sums = [sum(ring[begin : begin + _FINE]) for begin in range(0, _MOMENTS, _FINE)]
     whole = sum(sums)
     sums[phase] = sum(ring[phase * _FINE : phase * _FINE + moment + 1])
-    return [whole, *accumulate(sums[phase::-1] + sums[:phase:-1])]
+    by_age = list(accumulate(_backwards(sums, phase)))
+    return [whole, *_backwards(by_age, phase)]
+
+
+def _backwards(ring: list[_T], start: int) -> list[_T]:
+    """Go once around a ring, backwards: from phases to ages, or from ages to phases."""
+    return ring[start::-1] + ring[:start:-1]

@@ -69,7 +69,7 @@ def a_report_that_lowers_the_charge(plant: Plant) -> None:
 
 
 def a_late_report_that_is_known(plant: Plant) -> None:
-    plant.setattr(Ledger, "_if_charged", lambda _ledger, grant, _now: grant)
+    plant.setattr(Ledger, "named", lambda ledger, grant_id, _now: ledger._by_id.get(grant_id))
 
 
 def a_release_of_what_was_reported(plant: Plant) -> None:
