@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._grant import Grant
-    from ._usage import Usage
+    from ._usage import Answer, Usage
 
 _EAGER = 20
 _SELDOM = 5
@@ -89,7 +89,7 @@ class Calibration:
         """Count grants, in the order of their times."""
         self._views.granted(grants)
 
-    def answered(self, answers: Iterable[tuple[Grant, Usage, float]]) -> None:
+    def answered(self, answers: Iterable[Answer]) -> None:
         """Note what requests that were answered left over, and learn from what Azure said of some of them."""
         self._views.answered(answers)
         for grant, usage, _ in answers:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._grant import Grant
-    from ._usage import Usage
+    from ._usage import Answer, Usage
 
 _REMEMBERED = 500
 _ENOUGH = 50
@@ -69,7 +68,7 @@ class Completions:
         self._quantile = quantile
         self._apps: dict[str, Lengths] = {}
 
-    def answered(self, answers: Iterable[tuple[Grant, Usage, float]]) -> None:
+    def answered(self, answers: Iterable[Answer]) -> None:
         """Learn from requests that were answered; of many apps, those that came first are forgotten."""
         if self._quantile is None:
             return

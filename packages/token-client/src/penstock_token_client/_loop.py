@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._grant import Grant
     from ._ledger import Ledger
     from ._limits import Limits
-    from ._usage import Usage
+    from ._usage import Answer, Usage
 
 _LEAST_SHARE = 0.1
 """The part of the limit that stays ours however much others seem to use: without requests nothing more is learned."""
@@ -69,7 +69,7 @@ class ClosedLoop:
         self._completions = Completions(limits.learn_max_tokens)
         self._next_look = -math.inf
         self._fresh: list[Grant] = []
-        self._answers: list[tuple[Grant, Usage, float]] = []
+        self._answers: list[Answer] = []
 
     def restore(self, lesson: Lesson) -> None:
         """Begin with what another process learned."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._grant import Grant
-    from ._usage import Usage
+    from ._usage import Answer
 
 _T = TypeVar("_T")
 
@@ -70,7 +70,7 @@ class Views:
             self._prompts[number % _MOMENTS] -= grant.order.tokens - grant.order.max_tokens
             self._exact[number % _MOMENTS] -= grant.order.max_tokens
 
-    def answered(self, answers: Iterable[tuple[Grant, Usage, float]]) -> None:
+    def answered(self, answers: Iterable[Answer]) -> None:
         """Note what is left over of what was granted, as far as its moment still counts."""
         for grant, usage, _ in answers:
             number = int(grant.at * self._per_second)
