@@ -178,8 +178,10 @@ class Recorded:
 class RecordingQuota(LocalQuota):
     """A local quota that remembers every reservation."""
 
-    def __init__(self, *, tpm: int = 1_000_000, rpm: int = 60_000, headroom: float = 0.02) -> None:
-        super().__init__(tpm=tpm, rpm=rpm, headroom=headroom)
+    def __init__(
+        self, *, tpm: int = 1_000_000, rpm: int = 60_000, headroom: float = 0.02, window: float = 60.0
+    ) -> None:
+        super().__init__(tpm=tpm, rpm=rpm, headroom=headroom, window=window)
         self.reservations: list[Recorded] = []
 
     @property

@@ -35,7 +35,7 @@ class Plan:
     rpm: int
 
 
-PLANS = {"quick": Plan(calls=250, tpm=300_000, rpm=1_800), "full": Plan(calls=2_000, tpm=450_000, rpm=6_000)}
+PLANS = {"quick": Plan(calls=250, tpm=300_000, rpm=1_800), "full": Plan(calls=2_000, tpm=450_000, rpm=3_000)}
 PLAN = PLANS[os.environ.get("PENSTOCK_SURVIVAL", "quick")]
 
 
@@ -98,7 +98,8 @@ def too_early(standin: OpenAI) -> list[tuple[int, float]]:
 
 
 def quota_of(quota: "RecordingQuota", **options: Any) -> "RecordingQuota":
-    return type(quota)(tpm=PLAN.tpm, rpm=PLAN.rpm, **options)
+    """Limit as the endpoint does, over a second more: on a busy machine a request arrives so much after its grant."""
+    return type(quota)(tpm=PLAN.tpm, rpm=PLAN.rpm, window=61.0, **options)
 
 
 async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "RecordingQuota") -> None:
