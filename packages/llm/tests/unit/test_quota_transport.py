@@ -1,6 +1,7 @@
 """The SDK itself under quota: each of its requests is reserved, and settled by what its answer says."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from penstock_llm import NotSent, QuotaTransport
+from penstock_llm._request_cost import read_request
 from penstock_token_client import TokenLimitExceeded
 from penstock_tokenizers import count_messages, count_prompt, count_schema, count_text, encoding_for
 
@@ -352,6 +356,38 @@ async def test_what_costs_no_tokens_passes_without_a_reservation(
 
     assert len(endpoint.requests) == 1
     assert not quota.reservations
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "type", "text", "function", "name", "json_schema", "schema", "x"]),
+            below,
+        )
+    ),
+    max_leaves=20,
+)
+BODIES = st.dictionaries(
+    st.sampled_from(
+        ["messages", "tools", "functions", "tool_choice", "response_format", "input", "n", "max_tokens", "model"]
+    ),
+    JSON,
+)
+
+
+@given(body=BODIES, operation=st.sampled_from(["chat/completions", "completions", "responses", "embeddings"]))
+def test_whatever_a_body_holds_it_is_counted_or_refused(body: dict[str, Any], operation: str) -> None:
+    cost = read_request(f"/openai/v1/{operation}", json.dumps(body).encode())
+    assert cost is not None
+    with contextlib.suppress(ValueError):  # the error that becomes `NotSent`
+        assert cost.prompt_tokens(ENCODING) >= 0
+
+
+@pytest.mark.parametrize("body", ["", "no JSON", "[]", "7"])
+def test_what_is_no_request_costs_nothing(body: str) -> None:
+    assert read_request("/openai/v1/chat/completions", body.encode()) is None
 
 
 @pytest.mark.parametrize("options", [{"max_completion_tokens": 0}, {"deadline": 0}])

@@ -65,7 +65,7 @@ def _count_part(encoding: tiktoken.Encoding, part: Mapping[str, Any]) -> int:
     """Count one content part, or one call of a tool."""
     kind, function = part["type"], part.get("function")
     if kind in _TEXT_PARTS:
-        return count_text(encoding, str(part[kind]))
+        return count_text(encoding, str(part.get(kind, "")))
     if kind == "function" and isinstance(function, Mapping):
         return TOKENS_PER_CALL + sum(count_text(encoding, str(function.get(key, ""))) for key in ("name", "arguments"))
     if kind == "custom":
