@@ -133,7 +133,9 @@ async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "Record
 
 
 async def test_tasks_cancelled_at_any_moment_leave_no_request_unpaid(quota: "RecordingQuota") -> None:
-    limited, fleet = quota_of(quota, headroom=0.0), Fleet()
+    # With the usual headroom: what is cancelled between its grant and its sending is charged and never judged, which
+    # the quota takes for estimates that are too high by some tenths of a percent.
+    limited, fleet = quota_of(quota), Fleet()
     async with (
         endpoint("exact") as standin,
         AzureOpenAIService("gpt-4o", quota=limited, endpoint=standin.endpoint, api_key=standin.api_key) as service,
