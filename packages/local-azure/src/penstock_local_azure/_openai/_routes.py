@@ -87,15 +87,20 @@ class Routes:
         return await self._serve(http, operation, http.match_info["deployment"], read_body(await http.read()))
 
     async def _serve(
-        self, http: web.Request, operation: Operation, name: str, body: dict[str, Any]
+        self, http: web.Request, operation: Operation, deployment: str, body: Mapping[str, Any]
     ) -> web.StreamResponse:
         """Judge a request at once, and answer it when its latency is over."""
         ids = _ids()
-        id_ = http.headers.get("x-ms-client-request-id") or ids["x-request-id"]
-        request = ModelRequest(id=id_, operation=operation, deployment=name, at=self._clock(), body=body)
+        request = ModelRequest(
+            id=http.headers.get("x-ms-client-request-id") or ids["x-request-id"],
+            operation=operation,
+            deployment=deployment,
+            at=self._clock(),
+            raw=await http.read(),
+        )
         self._requests.append(request)
         try:
-            endpoint, exchange = await self._judged(request)
+            endpoint, exchange = await self._judged(request, body)
         except ApiError as error:
             request.status = error.status
             error.headers |= ids
@@ -107,12 +112,12 @@ class Routes:
         endpoint.complete(exchange)
         return await deliver(http, exchange, headers)
 
-    async def _judged(self, request: ModelRequest) -> tuple[Endpoint, Exchange]:
+    async def _judged(self, request: ModelRequest, body: Mapping[str, Any]) -> tuple[Endpoint, Exchange]:
         """Judge a request; an error answer of a deployment tells its limits, too."""
         if (endpoint := self._endpoints.get(request.deployment)) is None:
             raise ApiError(404, "DeploymentNotFound", "The API deployment for this resource does not exist.")
         try:
-            return endpoint, endpoint.arrive(request, await self._billing(endpoint))
+            return endpoint, endpoint.arrive(request, body, await self._billing(endpoint))
         except ApiError as error:
             error.headers |= endpoint.headers()
             raise
