@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ._authorization import Claim
 from ._cbs import CBS_DIALECT, answer_cbs
 from ._errors import INVALID_FIELD, NOT_ALLOWED, NOT_IMPLEMENTED, AmqpError
 from ._incoming import IncomingLink, QueueInlet, RequestInlet
@@ -20,6 +21,17 @@ _COORDINATOR: Final = 0x30
 
 _ADDRESS, _FILTER = 0, 7
 """Places of fields in a source or target (part 3, section 3.5)."""
+
+
+def claim_of(attach: Attach) -> Claim:
+    """Return what an attach needs to be allowed.
+
+    Raises:
+        AmqpError: if it does not say what it is about.
+    """
+    if attach.role == SENDER:
+        return Claim(attach.name, "Send", _path(attach.target))
+    return Claim(attach.name, "Listen", _path(attach.source))
 
 
 def make_link(session: "Session", attach: Attach, namespace: Namespace) -> IncomingLink | OutgoingLink:
@@ -45,7 +57,7 @@ def _make_request_link(
     session: "Session", attach: Attach, path: str, namespace: Namespace
 ) -> IncomingLink | OutgoingLink:
     """Make one half of a request-response pair; either half of a queue's needs the queue."""
-    answer, dialect = answer_cbs, CBS_DIALECT
+    answer, dialect = partial(answer_cbs, session.grants), CBS_DIALECT
     if path != CBS:
         core = namespace.node(path.removesuffix(MANAGEMENT_SUFFIX)).core
         answer, dialect = partial(answer_management, core), MANAGEMENT_DIALECT

@@ -11,8 +11,11 @@ NOT_FOUND = "amqp:not-found"
 NOT_IMPLEMENTED = "amqp:not-implemented"
 UNATTACHED_HANDLE = "amqp:session:unattached-handle"
 MESSAGE_SIZE_EXCEEDED = "amqp:link:message-size-exceeded"
+DETACH_FORCED = "amqp:link:detach-forced"
+UNAUTHORIZED_ACCESS = "amqp:unauthorized-access"
 
 ARGUMENT_ERROR = "com.microsoft:argument-error"
+AUTH_FAILED = "com.microsoft:auth-failed"
 MESSAGE_LOCK_LOST = "com.microsoft:message-lock-lost"
 MESSAGE_NOT_FOUND = "com.microsoft:message-not-found"
 

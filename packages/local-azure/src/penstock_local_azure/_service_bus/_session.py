@@ -4,7 +4,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ._attaching import make_link
+from ._attaching import claim_of, make_link
+from ._authorization import Claim, Grants, forced_detach
 from ._errors import NOT_ALLOWED, UNATTACHED_HANDLE, AmqpError
 from ._frames import HEADER_SIZE
 from ._incoming import MAX_MESSAGE_SIZE, IncomingLink
@@ -42,6 +43,7 @@ class Session:
         self._connection = connection
         self._channel = channel
         self._links: dict[int, IncomingLink | OutgoingLink] = {}
+        self._claims: dict[int, Claim] = {}
         self._refused: set[int] = set()
         self._unsettled: dict[int, tuple[QueueOutlet, UUID]] = {}
         self._next_incoming = begin.next_outgoing_id
@@ -53,6 +55,11 @@ class Session:
         self.send(Begin(channel, _FIRST_ID, _WINDOW, _WINDOW))
 
     # --- what links ask of it
+
+    @property
+    def grants(self) -> Grants:
+        """What the tokens of the connection allow."""
+        return self._connection.grants
 
     @property
     def ready(self) -> bool:
@@ -100,7 +107,16 @@ class Session:
         for link in self._links.values():
             _let_go(link)
         self._links.clear()
+        self._claims.clear()
         self._unsettled.clear()
+
+    def withdraw(self) -> None:
+        """Detach the links that the connection's tokens no longer allow."""
+        for handle, claim in list(self._claims.items()):
+            if not self.grants.covers(claim):
+                self._drop(handle)
+                self._refused.add(handle)
+                self.send(Detach(handle, closed=True, error=forced_detach(claim).composite()))
 
     def _transmit(self, body: bytes) -> None:
         """Send a transfer, or hold it back until the peer opens its window."""
@@ -137,6 +153,8 @@ class Session:
     def _on_transfer(self, transfer: Transfer, payload: bytes) -> None:
         self._next_incoming += 1
         self._since_flow += 1
+        if transfer.handle in self._refused:  # sent before the peer heard that we detached
+            return
         link = self._link(transfer.handle)
         if not isinstance(link, IncomingLink):
             raise AmqpError(NOT_ALLOWED, "a transfer on a link that carries messages the other way")
@@ -184,11 +202,13 @@ class Session:
         if attach.handle in self._links:
             raise AmqpError(NOT_ALLOWED, f"the handle {attach.handle} is in use")
         try:
+            claim = claim_of(attach)
+            self.grants.check(claim)  # before anything is said about the entity, as the service does
             link = make_link(self, attach, self._connection.namespace)
         except AmqpError as error:
             self._refuse(attach, error)
             return
-        self._links[attach.handle] = link
+        self._links[attach.handle], self._claims[attach.handle] = link, claim
         self.send(_answer(attach)._replace(max_message_size=MAX_MESSAGE_SIZE))
         if isinstance(link, IncomingLink):
             link.grant()
@@ -203,11 +223,15 @@ class Session:
         if detach.handle in self._refused:  # the answer to ours
             self._refused.remove(detach.handle)
             return
-        link = self._link(detach.handle)
-        del self._links[detach.handle]
+        self._drop(detach.handle)
+        self.send(Detach(detach.handle, closed=detach.closed))
+
+    def _drop(self, handle: int) -> None:
+        """Let go of a link; what it had locked stays so until the locks expire."""
+        link = self._link(handle)
+        del self._links[handle], self._claims[handle]
         _let_go(link)
         self._unsettled = {number: held for number, held in self._unsettled.items() if held[0] is not link}
-        self.send(Detach(detach.handle, closed=detach.closed))
 
     def _link(self, handle: int) -> IncomingLink | OutgoingLink:
         link = self._links.get(handle)
