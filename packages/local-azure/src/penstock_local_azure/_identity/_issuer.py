@@ -72,7 +72,7 @@ class Issuer:
         accepted = [variant for audience in audiences for variant in (audience, f"{audience}/")]
         try:
             claims = jwt.decode(
-                token,
+                token.encode("utf-8", "replace"),
                 self._secret,
                 algorithms=[_ALGORITHM],
                 audience=accepted,

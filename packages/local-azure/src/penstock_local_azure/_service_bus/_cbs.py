@@ -11,6 +11,8 @@ CBS_DIALECT: Final = Dialect("status-code", "status-description", "error-conditi
 
 _SAS = "servicebus.windows.net:sastoken"
 _TOKEN_TYPES = ("jwt", _SAS)
+_SAS_SCHEME = "SharedAccessSignature "
+"""What a token signed with a key begins with: the SDK names some of them `jwt`."""
 
 
 def answer_cbs(grants: Grants, request: Request) -> Reply:
@@ -23,8 +25,9 @@ def answer_cbs(grants: Grants, request: Request) -> Reply:
     if not isinstance(request.body, str | bytes) or not request.body:
         return Reply(400, "put-token without a token", condition=ARGUMENT_ERROR)
     token = request.body if isinstance(request.body, str) else request.body.decode("utf-8", "replace")
+    is_key = token_type == _SAS or token.startswith(_SAS_SCHEME)
     try:
-        grants.put(path_of(request.properties.get("name", "")), token, is_key=token_type == _SAS)
+        grants.put(path_of(request.properties.get("name", "")), token, is_key=is_key)
     except AmqpError as error:
         return Reply(401, error.description, condition=error.condition)
     return Reply(202, "Accepted")
