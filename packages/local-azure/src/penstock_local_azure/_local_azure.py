@@ -11,7 +11,7 @@ from ._control import STATS_PATH, control
 from ._errors import AddressUnavailable
 from ._listening import listening
 from ._openai import Deployment, JudgeKind, OpenAI
-from ._service_bus import Queue, ServiceBus
+from ._service_bus import Queue, ServiceBus, Topic
 
 if TYPE_CHECKING:
     from ._guard import Protection
@@ -31,7 +31,8 @@ class LocalAzure:
     so that `DefaultAzureCredential` works in every process that has it.
 
     Args:
-        queues: what the Service Bus namespace contains; a name stands for a queue with the service's defaults.
+        queues: what the Service Bus namespace contains, topics included; a name stands for a queue with the service's
+            defaults.
         deployments: what the Azure OpenAI resource contains; `environment` names the first one.
         containers: what the storage account contains; `environment` names the first one as the uploader's, the second
             as the log monitor's.
@@ -60,7 +61,7 @@ class LocalAzure:
 
     def __init__(
         self,
-        queues: Iterable[Queue | str] = (),
+        queues: Iterable[Queue | Topic | str] = (),
         deployments: Iterable[Deployment] = (Deployment("gpt-4o"),),
         *,
         containers: Iterable[str] = (),
