@@ -125,10 +125,11 @@ def test_it_ends_with_its_token_and_a_new_one_goes_on(grants: Grants, issuer: Is
     assert grants.seconds_left() == 30.0
 
     wall.seconds += 30.0
-    grants.forget_expired()
 
     assert grants.covers(claim("renewed"))
     assert not grants.covers(claim("forgotten"))
+    assert grants.seconds_left() == 0.0
+    grants.forget_expired()
     assert grants.seconds_left() == 30.0
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ._attaching import claim_of, make_link
-from ._authorization import Claim, Grants, forced_detach
+from ._authorization import Claim, forced_detach
 from ._errors import NOT_ALLOWED, UNATTACHED_HANDLE, AmqpError
 from ._frames import HEADER_SIZE
 from ._incoming import MAX_MESSAGE_SIZE, IncomingLink
@@ -40,6 +40,7 @@ class Session:
     """One session of a connection."""
 
     def __init__(self, connection: "Connection", channel: int, begin: Begin) -> None:
+        self.grants = connection.grants
         self._connection = connection
         self._channel = channel
         self._links: dict[int, IncomingLink | OutgoingLink] = {}
@@ -55,11 +56,6 @@ class Session:
         self.send(Begin(channel, _FIRST_ID, _WINDOW, _WINDOW))
 
     # --- what links ask of it
-
-    @property
-    def grants(self) -> Grants:
-        """What the tokens of the connection allow."""
-        return self._connection.grants
 
     @property
     def ready(self) -> bool:
@@ -146,7 +142,6 @@ class Session:
             if isinstance(link, OutgoingLink):
                 link.lost()
         self._links.clear()
-        self._claims.clear()
 
     def _send_detach(self, handle: int, error: AmqpError) -> None:
         self._detached.add(handle)
