@@ -36,6 +36,7 @@ async def test_tokens_that_expire_or_are_refused_cost_time_and_nothing_else(
 
         assert time.monotonic() - started > LIFETIME, "the run was over before a token could expire"
         stats = azure.stats()
+        assert (azure.service_bus._websockets.requests_count > 0) is (transport == "websockets")  # type: ignore[union-attr]
     messages = facts["messages"]
     assert messages["answered"] == messages["in"] == MESSAGES
     assert (messages["dead_lettered"], messages["lost"], messages["duplicates"], messages["remaining"]) == (0, 0, 0, 0)

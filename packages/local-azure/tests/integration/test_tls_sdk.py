@@ -73,7 +73,11 @@ async def credential(azure: LocalAzure) -> AsyncIterator[DefaultAzureCredential]
 
 
 def bus_of(azure: LocalAzure, credential: Any, **options: Any) -> ServiceBusClient:
-    given = {"custom_endpoint_address": azure.service_bus.endpoint, "connection_verify": str(azure.ca_file)}
+    given = {
+        "custom_endpoint_address": azure.service_bus.endpoint,
+        "connection_verify": str(azure.ca_file),
+        "transport_type": TransportType.Amqp,  # with an endpoint of its own the SDK would prefer websockets
+    }
     return ServiceBusClient("127.0.0.1", credential, **{**given, **options})
 
 
@@ -86,6 +90,13 @@ def model_of(azure: LocalAzure, token: str) -> AsyncOpenAI:
     trust = httpx2.AsyncClient(verify=ssl.create_default_context(cafile=azure.ca_file))
     url = f"{azure.openai.endpoint}/openai/v1/"
     return AsyncOpenAI(base_url=url, api_key=token, max_retries=0, http_client=trust)
+
+
+def websockets_of(azure: LocalAzure) -> int:
+    """Return how many websockets were opened."""
+    server = azure.service_bus._websockets
+    assert server is not None
+    return server.requests_count
 
 
 async def there_and_back(client: ServiceBusClient, text: str) -> str:
@@ -118,6 +129,7 @@ class TestGoodTokens:
 
         assert await there_and_back(bus_of(azure, credential, transport_type=transport), text) == text
         assert azure.service_bus.stats()["in"]["completed"] == 1
+        assert websockets_of(azure) == (2 if transport is TransportType.AmqpOverWebsocket else 0)
 
     async def test_blob_storage_takes_them(self, azure: LocalAzure, credential: DefaultAzureCredential) -> None:
         async with blobs_of(azure, credential) as blobs:
@@ -290,7 +302,6 @@ class TestKeys:
 
 
 class TestTls:
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a client that cannot connect
     async def test_a_client_that_does_not_know_the_ca_refuses_all_three(
         self, azure: LocalAzure, credential: DefaultAzureCredential
     ) -> None:

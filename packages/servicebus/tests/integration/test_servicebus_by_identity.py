@@ -12,8 +12,13 @@ BODIES = {f"{number}" for number in range(5)}
 
 
 @pytest.fixture(params=["amqp", "websockets"])
-async def azure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalAzure]:
-    monkeypatch.setenv("SERVICE_BUS_TRANSPORT", request.param)
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def azure(transport: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalAzure]:
+    monkeypatch.setenv("SERVICE_BUS_TRANSPORT", transport)
     for name in ("SERVICE_BUS_CONNECTION_STRING", "AZURE_CLIENT_ID", "IDENTITY_SERVER_THUMBPRINT"):
         monkeypatch.delenv(name, raising=False)
     async with LocalAzure([Queue("in"), Queue("out", duplicate_detection=600.0)], tls=True) as running:
@@ -36,7 +41,7 @@ async def found_on(queue: str) -> set[str]:
         return {str(message) for message in await receiver.peek_messages(100)}
 
 
-async def test_it_answers_every_message(azure: LocalAzure) -> None:
+async def test_it_answers_every_message(azure: LocalAzure, transport: str) -> None:
     await fill("in")
 
     statistics = await AsyncServiceBusHandler(shout, "in", "out").run(max_messages=len(BODIES))
@@ -44,6 +49,7 @@ async def test_it_answers_every_message(azure: LocalAzure) -> None:
     assert statistics.completed == len(BODIES)
     assert await found_on("out") == {f"{body}!" for body in BODIES}
     assert azure.service_bus.stats()["in"]["completed"] == len(BODIES)
+    assert (azure.service_bus._websockets.requests_count > 0) is (transport == "websockets")  # type: ignore[union-attr]
 
 
 async def test_a_refused_token_ends_the_start_with_an_error_of_the_environment(azure: LocalAzure) -> None:
