@@ -10,8 +10,8 @@ from penstock_local_azure import LocalAzure, Queue
 
 Start = Callable[..., Any]
 
-MESSAGES = 48
-LIFETIME = 5.0
+MESSAGES = 32
+LIFETIME = 4.0
 """Seconds: what a token lives. The messages take longer, eight at a time with a second each."""
 PROCESSES = {"openai": 2, "service_bus": 4}
 """How many processes ask each service: the workers, and of Service Bus the command and its audit, too."""
