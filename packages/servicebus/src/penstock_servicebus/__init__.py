@@ -1,6 +1,7 @@
 """An Azure Service Bus worker: receive, work, send on, settle."""
 
 from penstock_servicebus._breaker import BreakerStatus
+from penstock_servicebus._connection import open_client
 from penstock_servicebus._errors import (
     ConfigurationError,
     HandlingTimeExceeded,
@@ -26,4 +27,5 @@ __all__ = [
     "ServiceBusUnavailable",
     "UndecodableMessage",
     "UnsendableResult",
+    "open_client",
 ]

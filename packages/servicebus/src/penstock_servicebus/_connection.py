@@ -1,13 +1,14 @@
 """The client behind a handler: what was given is used, what is made here is also closed here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from azure.servicebus import TransportType
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 from penstock_servicebus._errors import ConfigurationError, mapped
-from penstock_servicebus._settings import Target, resolve_target, resolve_transport
+from penstock_servicebus._settings import Target, resolve_ca_file, resolve_target, resolve_transport
 
 # The SDK reads the socket in turns of this many seconds; its default of 0.2 makes every call that finds the line busy
 # wait that long. It must be given to each receiver: the client does not pass its own on.
@@ -43,11 +44,11 @@ class Connection:
 
     def receiver(self, queue: str) -> ServiceBusReceiver:
         """A new receiver; with prefetch off, what arrives unasked goes back at once, uncounted."""
-        return self._ready().get_queue_receiver(queue, prefetch_count=0, socket_timeout=_SOCKET_TIMEOUT)
+        return self.client.get_queue_receiver(queue, prefetch_count=0, socket_timeout=_SOCKET_TIMEOUT)
 
     def sender(self, queue: str) -> ServiceBusSender:
         """A new sender."""
-        return self._ready().get_queue_sender(queue)
+        return self.client.get_queue_sender(queue)
 
     async def close(self) -> None:
         """Close the client and the credential made here."""
@@ -55,7 +56,13 @@ class Connection:
         for closeable in made:
             await closeable.close()
 
-    def _ready(self) -> ServiceBusClient:
+    @property
+    def client(self) -> ServiceBusClient:
+        """The open client.
+
+        Raises:
+            RuntimeError: It is not open.
+        """
         if self._client is None:
             raise RuntimeError("the connection is not open")
         return self._client
@@ -68,8 +75,9 @@ def connect(
     client: ServiceBusClient | None,
     transport: str | None,
     options: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Read arguments and environment, and prepare a connection; nothing is opened yet.
+    """Read arguments and environment (None: the process's), and prepare a connection; nothing is opened yet.
 
     Raises:
         ConfigurationError: They contradict each other or say nothing.
@@ -78,14 +86,18 @@ def connect(
         if namespace or connection_string or credential is not None:
             raise ConfigurationError("give client, or fully_qualified_namespace, connection_string and credential")
         return Connection(client, lambda: (client, []))
-    target = resolve_target(namespace, connection_string)
+    target = resolve_target(namespace, connection_string, environment)
     if target.connection_string and credential is not None:
         raise ConfigurationError("give credential with fully_qualified_namespace; a connection string has its own key")
     kinds = {"amqp": TransportType.Amqp, "websockets": TransportType.AmqpOverWebsocket}
-    sdk_options = {name: value for name, value in options.items() if value is not None}
-    # One retry policy is enough, and it is ours: the SDK's would hold up everything else on the same receiver.
-    sdk_options["retry_total"] = 0
-    sdk_options["transport_type"] = kinds[resolve_transport(transport)]
+    sdk_options = {
+        "custom_endpoint_address": target.endpoint,
+        "connection_verify": resolve_ca_file(environment),
+        # One retry policy is enough, and it is ours: the SDK's would hold up everything else on the same receiver.
+        "retry_total": 0,
+        "transport_type": kinds[resolve_transport(transport, environment)],
+        **{name: value for name, value in options.items() if value is not None},
+    }
     return Connection(None, lambda: _make_client(target, credential, sdk_options))
 
 
@@ -104,3 +116,26 @@ def _make_client(
         made.append(credential)
     client = ServiceBusClient(str(target.namespace), credential, **options)
     return client, [client, *made]
+
+
+_SDK_RETRIES = 3
+
+
+@asynccontextmanager
+async def open_client(environment: Mapping[str, str] | None = None) -> AsyncIterator[ServiceBusClient]:
+    """Open the SDK's own client on what a handler would connect to, for all that a handler does not do.
+
+    It retries as the SDK does, and is closed, with its credential, when the block ends.
+
+    Args:
+        environment: Where to look for the variables; None: the process's environment.
+
+    Raises:
+        ConfigurationError: The variables contradict each other or say nothing.
+    """
+    connection = connect(None, None, None, None, None, {"retry_total": _SDK_RETRIES}, environment)
+    connection.open()
+    try:
+        yield connection.client
+    finally:
+        await connection.close()

@@ -37,7 +37,8 @@ class AsyncServiceBusHandler:
             `dict`, an object with `model_dump_json`, or a list of these.
         in_queue_name: Queue to receive from.
         out_queue_name: Queue to send results to; give it duplicate detection.
-        fully_qualified_namespace: Host name of the namespace; default: `SERVICE_BUS_NAMESPACE`.
+        fully_qualified_namespace: Host name of the namespace, or its URL, which may name a port; default:
+            `SERVICE_BUS_NAMESPACE`.
         max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more.
         retry_delay: Seconds before the first retry, doubled with each further one up to 300 s, ± 20 %.
         max_wait_time: Longest receive call on an empty queue, in seconds; a message that arrives ends it at once.
@@ -54,8 +55,8 @@ class AsyncServiceBusHandler:
             environment then goes back uncounted; a processor still at work is cancelled, which counts as an attempt.
         transport: `amqp` or `websockets`; default: `SERVICE_BUS_TRANSPORT`, else `amqp`.
         http_proxy: Passed to the SDK, as the following.
-        custom_endpoint_address: Passed to the SDK.
-        connection_verify: Passed to the SDK: path of a CA bundle.
+        custom_endpoint_address: Passed to the SDK; default: the namespace's URL if that names a port of its own.
+        connection_verify: Passed to the SDK: path of a CA bundle; default: `SSL_CERT_FILE`, else certifi's.
         ssl_context: Passed to the SDK.
 
     Raises:

@@ -1,7 +1,7 @@
 """One deployment at work: judges what arrives, has it answered or go wrong, keeps the account."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from random import Random
@@ -64,8 +64,13 @@ class Endpoint:
         noise = Random(f"{seed}:noise:{deployment.name}")  # noqa: S311  # reproducible on purpose
         self._judge = Judge(draw, tpm=deployment.tpm, rpm=deployment.rpm, random=noise)
 
-    def arrive(self, request: ModelRequest, billing: "Billing") -> Exchange:
+    def arrive(self, request: ModelRequest, body: Mapping[str, Any], billing: "Billing") -> Exchange:
         """Judge a request now, whatever time its answer will take.
+
+        Args:
+            request: where to note what becomes of it.
+            body: what it says.
+            billing: what counts it.
 
         Raises:
             ApiError: it cannot be served, it came too early, or the script has it fail.
@@ -76,7 +81,7 @@ class Endpoint:
                 f"{self.deployment.model_name}. Please choose different model and try again.",
                 code="OperationNotSupported",
             )
-        return self._chat(request, billing) if request.operation == "chat" else self._embed(request, billing)
+        return (self._chat if request.operation == "chat" else self._embed)(request, body, billing)
 
     def complete(self, exchange: Exchange) -> None:
         """Settle an exchange: its answer goes out."""
@@ -109,9 +114,9 @@ class Endpoint:
         faults = {"faults": self._faults.account(self.deployment.name)}
         return {**limits, **self.account.summary(self.deployment.tpm), **faults, "judge": str(self._draw)}
 
-    def _chat(self, request: ModelRequest, billing: "Billing") -> Exchange:
+    def _chat(self, request: ModelRequest, body: Mapping[str, Any], billing: "Billing") -> Exchange:
         """Judge and answer a chat completion."""
-        chat = read_chat_request(request.body, self.deployment)
+        chat = read_chat_request(body, self.deployment)
         prompt_tokens = billing.prompt_tokens(chat)
         admitted = self._admit(request, prompt_tokens, chat.characters, self._answering.bound(chat))
         fault, said = self._interference(request, admitted)
@@ -120,16 +125,16 @@ class Endpoint:
         self._bill(request, admitted, prompt_tokens, completion.tokens)
         return Exchange(request, admitted, tuple(written(answer, chat)), streamed=chat.stream, fault=_on_its_way(fault))
 
-    def _embed(self, request: ModelRequest, billing: "Billing") -> Exchange:
+    def _embed(self, request: ModelRequest, body: Mapping[str, Any], billing: "Billing") -> Exchange:
         """Judge and answer a request for embeddings, which costs its inputs and nothing more."""
-        wanted = read_embedding_request(request.body, self.deployment)
+        wanted = read_embedding_request(body, self.deployment)
         texts, tokens = billing.inputs(wanted)
         admitted = self._admit(request, tokens, sum(map(len, texts)), 0)
         fault, _ = self._interference(request, admitted)
-        body = embeddings_body(self.deployment.model_name, wanted, texts, tokens)
+        answer = embeddings_body(self.deployment.model_name, wanted, texts, tokens)
         self._bill(request, admitted, tokens, 0)
         return Exchange(
-            request, admitted, (json.dumps(body).encode("ascii"),), streamed=False, fault=_on_its_way(fault)
+            request, admitted, (json.dumps(answer).encode("ascii"),), streamed=False, fault=_on_its_way(fault)
         )
 
     def _admit(self, request: ModelRequest, prompt_tokens: int, characters: int, max_tokens: int) -> Admitted:

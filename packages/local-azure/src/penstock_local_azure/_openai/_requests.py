@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._bodies import read_body
 from ._fault_script import Operation
 
 
@@ -16,8 +17,8 @@ class ModelRequest:
     deployment: str
     at: float
     """Seconds since the start of the run."""
-    body: dict[str, Any] = field(repr=False)
-    """What it said."""
+    raw: bytes = field(repr=False)
+    """What it said, as it arrived: parsed, it would take several times the memory."""
     status: int | None = None
     """What it was answered; None: nothing, so far or ever."""
     judged: int = 0
@@ -28,6 +29,11 @@ class ModelRequest:
     """Tokens of the answer on the bill."""
     fault: str | None = None
     """What went wrong with it, by the script or a reply."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return what it said."""
+        return read_body(self.raw)
 
     @property
     def billed(self) -> int:

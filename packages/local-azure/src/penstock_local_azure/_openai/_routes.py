@@ -4,12 +4,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from aiohttp import web
 
+from ._access import Access
 from ._api_error import ApiError, not_implemented
 from ._bodies import read_body
 from ._delivery import deliver
@@ -34,7 +34,7 @@ class Routes:
 
     Args:
         endpoints: the deployments, by name.
-        api_key: what clients must show.
+        access: who may ask.
         latency: draws the seconds that the next answer takes.
         clock: seconds since the start of the run.
         requests: where to note what arrives.
@@ -43,14 +43,14 @@ class Routes:
     def __init__(
         self,
         endpoints: Mapping[str, Endpoint],
-        api_key: str,
+        access: Access,
         latency: Callable[[], float],
         *,
         clock: Callable[[], float],
         requests: list[ModelRequest],
     ) -> None:
         self._endpoints = endpoints
-        self._api_key = api_key.encode()
+        self._access = access
         self._latency = latency
         self._clock = clock
         self._requests = requests
@@ -87,15 +87,20 @@ class Routes:
         return await self._serve(http, operation, http.match_info["deployment"], read_body(await http.read()))
 
     async def _serve(
-        self, http: web.Request, operation: Operation, name: str, body: dict[str, Any]
+        self, http: web.Request, operation: Operation, deployment: str, body: Mapping[str, Any]
     ) -> web.StreamResponse:
         """Judge a request at once, and answer it when its latency is over."""
         ids = _ids()
-        id_ = http.headers.get("x-ms-client-request-id") or ids["x-request-id"]
-        request = ModelRequest(id=id_, operation=operation, deployment=name, at=self._clock(), body=body)
+        request = ModelRequest(
+            id=http.headers.get("x-ms-client-request-id") or ids["x-request-id"],
+            operation=operation,
+            deployment=deployment,
+            at=self._clock(),
+            raw=await http.read(),
+        )
         self._requests.append(request)
         try:
-            endpoint, exchange = await self._judged(request)
+            endpoint, exchange = await self._judged(request, body)
         except ApiError as error:
             request.status = error.status
             error.headers |= ids
@@ -107,12 +112,12 @@ class Routes:
         endpoint.complete(exchange)
         return await deliver(http, exchange, headers)
 
-    async def _judged(self, request: ModelRequest) -> tuple[Endpoint, Exchange]:
+    async def _judged(self, request: ModelRequest, body: Mapping[str, Any]) -> tuple[Endpoint, Exchange]:
         """Judge a request; an error answer of a deployment tells its limits, too."""
         if (endpoint := self._endpoints.get(request.deployment)) is None:
             raise ApiError(404, "DeploymentNotFound", "The API deployment for this resource does not exist.")
         try:
-            return endpoint, endpoint.arrive(request, await self._billing(endpoint))
+            return endpoint, endpoint.arrive(request, body, await self._billing(endpoint))
         except ApiError as error:
             error.headers |= endpoint.headers()
             raise
@@ -134,22 +139,15 @@ class Routes:
 
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Check the key, and write errors in Azure's form."""
+        """Check who asks, and write errors in Azure's form."""
         try:
-            self._authorise(request.headers)
+            self._access.authorise(request.headers)
             return await handler(request)
         except ApiError as error:
             return _json_response(error.status, json.dumps(error.body()).encode(), error.headers)
         except web.HTTPException as error:
             shaped = ApiError(error.status, str(error.status), f"{error.reason}.")
             return _json_response(shaped.status, json.dumps(shaped.body()).encode(), {})
-
-    def _authorise(self, headers: Mapping[str, str]) -> None:
-        """Refuse a request that does not show the key."""
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        shown = headers.get("api-key") or (token if scheme.lower() == "bearer" else "")
-        if not compare_digest(shown.encode("utf-8", "surrogateescape"), self._api_key):
-            raise ApiError(401, "401", "Access denied: the key is missing or is not the stand-in's.")
 
 
 def _read_billing(model: str) -> "Billing":

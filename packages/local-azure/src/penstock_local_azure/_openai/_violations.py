@@ -19,7 +19,10 @@ _KINDS: Final[Mapping[type[Shape], type | UnionType]] = {
 
 
 def violate(text: str, plan: Plan) -> str:
-    """Return a JSON text in which one value does not fit: that of a property where there is one, else the whole."""
+    """Return a JSON text in which one value does not fit: that of a property where there is one, else the whole.
+
+    Where a value of any kind fits, it is no JSON at all.
+    """
     value, root = json.loads(text), plan.root
     while isinstance(root, Reference):
         root = plan.definitions[root.to]
