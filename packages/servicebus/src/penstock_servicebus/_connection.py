@@ -43,11 +43,11 @@ class Connection:
 
     def receiver(self, queue: str) -> ServiceBusReceiver:
         """A new receiver; with prefetch off, what arrives unasked goes back at once, uncounted."""
-        return self._ready().get_queue_receiver(queue, prefetch_count=0, socket_timeout=_SOCKET_TIMEOUT)
+        return self.client.get_queue_receiver(queue, prefetch_count=0, socket_timeout=_SOCKET_TIMEOUT)
 
     def sender(self, queue: str) -> ServiceBusSender:
         """A new sender."""
-        return self._ready().get_queue_sender(queue)
+        return self.client.get_queue_sender(queue)
 
     async def close(self) -> None:
         """Close the client and the credential made here."""
@@ -55,7 +55,13 @@ class Connection:
         for closeable in made:
             await closeable.close()
 
-    def _ready(self) -> ServiceBusClient:
+    @property
+    def client(self) -> ServiceBusClient:
+        """The open client.
+
+        Raises:
+            RuntimeError: It is not open.
+        """
         if self._client is None:
             raise RuntimeError("the connection is not open")
         return self._client

@@ -8,11 +8,12 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 
 from penstock_servicebus._encoding import Payload
 from penstock_servicebus._errors import UndecodableMessage
-from penstock_servicebus._identity import ATTEMPT, ENQUEUED, ORIGIN_ID, Identity, identify
+from penstock_servicebus._identity import ATTEMPT, ENQUEUED, ORIGIN_ID, RESUBMITTED, Identity, identify
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INT32 = 2**31
 _INT64 = 2**63
+_DEAD_LETTER = frozenset(("DeadLetterReason", "DeadLetterErrorDescription"))  # what the broker writes on dead letters
 
 
 def identity_of(message: ServiceBusReceivedMessage, queue: str) -> Identity:
@@ -59,14 +60,31 @@ def result_message(payload: Payload, identity: Identity, index: int) -> ServiceB
 
 def retry_copy(message: ServiceBusReceivedMessage, identity: Identity, due: datetime) -> ServiceBusMessage:
     """The same work once more, visible from `due` on, under the next copy's id."""
-    copy = identity.next_copy()
-    properties: dict[str | bytes, Any] = {key: _sendable(value) for key, value in _read_properties(message).items()}
-    properties |= _own_properties(copy)
+    copy = _copy(message, identity.next_copy())
+    copy.scheduled_enqueue_time_utc = due
+    copy.time_to_live = _remaining_life(message, due)
+    return copy
+
+
+def resubmission(message: ServiceBusReceivedMessage, identity: Identity) -> ServiceBusMessage:
+    """A dead letter's work once more, with all its attempts, under the next copy's id.
+
+    Sent again before the dead letter is completed it has the same id again, so that duplicate detection removes it.
+    It has no life of its own: an old one would be over before anybody sees the message.
+
+    Raises:
+        UndecodableMessage: The body is not text or bytes.
+    """
+    copy = _copy(message, identity.resubmission())
+    copy.session_id = message.session_id
+    return copy
+
+
+def _copy(message: ServiceBusReceivedMessage, identity: Identity) -> ServiceBusMessage:
+    """A message with the same content and the sender's properties under another identity."""
     return ServiceBusMessage(
         body_of(message),
-        message_id=copy.message_id,
-        scheduled_enqueue_time_utc=due,
-        time_to_live=_remaining_life(message, due),
+        message_id=identity.message_id,
         content_type=message.content_type,
         correlation_id=message.correlation_id,
         subject=message.subject,
@@ -74,13 +92,22 @@ def retry_copy(message: ServiceBusReceivedMessage, identity: Identity, due: date
         to=message.to,
         reply_to=message.reply_to,
         reply_to_session_id=message.reply_to_session_id,
-        application_properties=properties,
+        application_properties=_senders_properties(message) | _own_properties(identity),
     )
+
+
+def _senders_properties(message: ServiceBusReceivedMessage) -> dict[str | bytes, Any]:
+    """Application properties that a copy takes along: neither another identity nor the marks of a dead letter."""
+    ours = {ORIGIN_ID, ATTEMPT, ENQUEUED, RESUBMITTED}
+    properties = _read_properties(message)
+    return {key: _sendable(value) for key, value in properties.items() if key not in ours | _DEAD_LETTER}
 
 
 def _own_properties(identity: Identity) -> dict[str | bytes, Any]:
     """The properties that carry an identity."""
-    properties: dict[str | bytes, Any] = {ORIGIN_ID: identity.origin_id, ATTEMPT: identity.attempt}
+    properties: dict[str | bytes, Any] = {ORIGIN_ID: identity.origin_id, ATTEMPT: identity.copies}
+    if identity.resubmitted:
+        properties[RESUBMITTED] = identity.resubmitted
     if identity.enqueued_ms is not None:
         # As a timestamp, which arrives as integer milliseconds: the SDK cannot write an int beyond 32 bits.
         properties[ENQUEUED] = _EPOCH + timedelta(milliseconds=identity.enqueued_ms)
