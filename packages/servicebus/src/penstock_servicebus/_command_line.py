@@ -102,7 +102,9 @@ def _add_peek(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_resubmit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     resubmit = _command(commands, "resubmit", "send dead letters back to work")
     which = resubmit.add_mutually_exclusive_group(required=True)
-    which.add_argument("--id", nargs="+", metavar="ID", help="those with these ids, or of these origins")
+    which.add_argument(
+        "--id", nargs="+", action="extend", metavar="ID", help="those with this id or origin"
+    )
     which.add_argument("--reason", help="those with this dead-letter reason")
     which.add_argument("--all", action="store_true", help="all that are there now")
     resubmit.add_argument("--max", type=_count, metavar="N", help="how many at most")

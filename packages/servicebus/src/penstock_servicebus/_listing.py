@@ -25,7 +25,7 @@ class Listing:
         state: `active`, `deferred` or `scheduled`.
         delivery_count: Deliveries that failed.
         enqueued: When its origin was first enqueued.
-        due: When it becomes visible, if that is later.
+        due: When it becomes visible, if it is scheduled.
         session_id: Its session, if it has one.
         content_type: As its sender named it.
         reason: Why it is a dead letter.
@@ -75,14 +75,14 @@ class Listing:
 def listing_of(message: ServiceBusReceivedMessage, queue: str) -> Listing:
     """Read all that is shown of a message."""
     identity = identity_of(message, queue)
-    first = identity.enqueued_ms
+    first, state = identity.enqueued_ms, message.state.name.lower()
     return Listing(
         sequence_number=message.sequence_number or 0,
         identity=identity,
-        state=message.state.name.lower(),
+        state=state,
         delivery_count=message.delivery_count or 0,
         enqueued=None if first is None else datetime.fromtimestamp(first / 1000, UTC),
-        due=message.scheduled_enqueue_time_utc,
+        due=message.scheduled_enqueue_time_utc if state == "scheduled" else None,
         session_id=message.session_id,
         content_type=message.content_type,
         reason=message.dead_letter_reason,
