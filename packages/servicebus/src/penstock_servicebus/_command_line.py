@@ -8,10 +8,15 @@ from penstock_servicebus._entity import Entity
 from penstock_servicebus._terminal import PROGRAM
 
 _EPILOG = """\
-Connects to SERVICE_BUS_NAMESPACE, or --namespace, with Entra ID, or to SERVICE_BUS_CONNECTION_STRING.
+Connects with Entra ID to SERVICE_BUS_NAMESPACE, or --namespace,
+or to SERVICE_BUS_CONNECTION_STRING.
 
-Exit status: 0 done; 1 something could not be moved; 2 wrong usage, or Service Bus cannot be reached;
-130 interrupted; 141 the reader of the output went away.
+exit status:
+  0    done
+  1    something could not be moved
+  2    wrong usage, or Service Bus cannot be reached
+  130  interrupted
+  141  the reader of the output went away
 """
 
 
@@ -102,9 +107,7 @@ def _add_peek(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_resubmit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     resubmit = _command(commands, "resubmit", "send dead letters back to work")
     which = resubmit.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--id", nargs="+", action="extend", metavar="ID", help="those with this id or origin"
-    )
+    which.add_argument("--id", nargs="+", action="extend", metavar="ID", help="those with this id or origin")
     which.add_argument("--reason", help="those with this dead-letter reason")
     which.add_argument("--all", action="store_true", help="all that are there now")
     resubmit.add_argument("--max", type=_count, metavar="N", help="how many at most")

@@ -1,7 +1,7 @@
 """Listings for a person: a line of facts for each message, and below it why it is where it is."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from penstock_servicebus._listing import Listing
@@ -21,10 +21,12 @@ def table(listings: Sequence[Listing], now: datetime, style: Style, *, with_body
         attempt, age, size = listing.identity.attempt + 1, duration(listing.age(now)), volume(listing.body)
         line = f"{listing.sequence_number:>{width}}  {attempt:>7}  {age:>8}  {size:>10}  "
         line += printable(listing.identity.message_id)
-        origin = f" (of {printable(listing.identity.origin_id)})" if listing.identity.copies else ""
-        fits = len(line + origin) <= style.width
-        yield line + origin if fits else line
-        for more in _wrapped(("" if fits else origin, _circumstances(listing, now)), style.width):
+        origin = f"of {printable(listing.identity.origin_id)}" if listing.identity.copies else ""
+        fits = len(line) + len(origin) < style.width
+        yield f"{line} {origin}".rstrip() if fits else line
+        if not fits and origin:
+            yield style.dim(_INDENT + origin)
+        for more in _wrapped(_circumstances(listing, now), style.width):
             yield style.dim(more)
         if with_body:
             yield from _body(listing)
@@ -65,17 +67,16 @@ def _circumstances(listing: Listing, now: datetime) -> str:
     return "; ".join(parts)
 
 
-def _wrapped(texts: Iterable[str], width: int) -> Iterator[str]:
-    """Each text on lines of its own, set in."""
-    for text in texts:
-        yield from textwrap.wrap(
-            text.strip(),
-            width,
-            initial_indent=_INDENT,
-            subsequent_indent=_INDENT,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+def _wrapped(text: str, width: int) -> list[str]:
+    """Text set in, and broken between words only."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _body(listing: Listing) -> Iterator[str]:
