@@ -9,10 +9,13 @@ from azure.servicebus.aio import ServiceBusReceiver
 from penstock_servicebus._errors import ServiceBusUnavailable, mapped
 from penstock_servicebus._intake import Intake
 from penstock_servicebus._pace import Pace
-from penstock_servicebus._sdk_internals import withdraw_credit
+from penstock_servicebus._sdk_internals import patient, withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
+_IDLE_TURN = (
+    1.0  # s the socket is read at a stretch on an idle queue; between two the SDK sees to tokens and idle frames
+)
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _HASTY_CALLS = 3  # empty answers far too early that mean a dead link
 
@@ -86,7 +89,8 @@ class Reception:
         began = time.monotonic()
         self._idle_call = asyncio.ensure_future(receiver.receive_messages(1, max_wait_time=wait))
         try:
-            await asyncio.wait([self._idle_call])
+            with patient(receiver, min(wait, _IDLE_TURN)):
+                await asyncio.wait([self._idle_call])
             if self._idle_call.cancelled():
                 return []
             messages = self._idle_call.result()
