@@ -5,9 +5,8 @@ import logging
 from collections.abc import Sequence
 
 from penstock_servicebus._connection import Connection
-from penstock_servicebus._pace import Pace
+from penstock_servicebus._owner import Owner, Shared
 from penstock_servicebus._processing import Outboxes
-from penstock_servicebus._receiver import ReceiverOwner, Shared
 from penstock_servicebus._statistics import HandlerStatistics
 
 _logger = logging.getLogger(__name__)
@@ -23,13 +22,12 @@ class Run:
         self,
         connection: Connection,
         outboxes: Outboxes,
-        owners: Sequence[ReceiverOwner],
+        owners: Sequence[Owner],
         *,
         shared: Shared,
-        pace: Pace,
     ) -> None:
         self.outboxes = outboxes
-        self.pace = pace
+        self.pace = shared.pace
         self._connection = connection
         self._owners = owners
         self._gate = shared.gate
@@ -87,7 +85,7 @@ class Run:
 
     async def _supervise(self) -> None:
         """Run the owners; the senders live as long as there is a receiver that may need them."""
-        senders = [asyncio.create_task(box.run()) for box in (self.outboxes.results, self.outboxes.copies)]
+        senders = [asyncio.create_task(box.run()) for box in self.outboxes.all()]
         receivers = [asyncio.create_task(owner.run()) for owner in self._owners]
         tasks = [*senders, *receivers]
         try:
@@ -119,5 +117,5 @@ class Run:
     async def _close(self) -> None:
         """Close everything, all at once: the SDK takes about a second for each."""
         closing = [owner.close() for owner in self._owners]
-        await asyncio.gather(*closing, self.outboxes.results.close(), self.outboxes.copies.close())
+        await asyncio.gather(*closing, *(outbox.close() for outbox in self.outboxes.all()))
         await self._connection.close()

@@ -15,6 +15,7 @@ class HandlerStatistics:
         completed: Messages settled after their results were accepted by the out-queue.
         results_sent: Results the out-queue accepted.
         retried: Attempts that failed and were sent again as a delayed copy.
+        abandoned: Attempts that failed and were given back counted, because their source takes no copies.
         dead_lettered: Messages set aside, by reason.
         released: Messages given back uncounted: at a stop, at `max_handling_time`, or with too little lock left.
         lock_lost: Messages whose lock was gone when they should have been settled; the broker delivers them again.
@@ -29,6 +30,7 @@ class HandlerStatistics:
     completed: int
     results_sent: int
     retried: int
+    abandoned: int
     dead_lettered: dict[str, int]
     released: int
     lock_lost: int
@@ -47,6 +49,7 @@ class Counts:
     completed: int = 0
     results_sent: int = 0
     retried: int = 0
+    abandoned: int = 0
     dead_lettered: Counter[str] = field(default_factory=Counter)
     released: int = 0
     lock_lost: int = 0
@@ -61,6 +64,7 @@ class Counts:
             completed=self.completed,
             results_sent=self.results_sent,
             retried=self.retried,
+            abandoned=self.abandoned,
             dead_lettered=dict(self.dead_lettered),
             released=self.released,
             lock_lost=self.lock_lost,
