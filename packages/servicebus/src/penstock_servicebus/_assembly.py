@@ -22,6 +22,7 @@ from penstock_servicebus._run import Run
 from penstock_servicebus._session_owner import SessionOwner
 from penstock_servicebus._signature import Processor
 from penstock_servicebus._statistics import Counts
+from penstock_servicebus._watchdog import Watchdog
 
 _BREAKER_THRESHOLD = 5  # environment failures in a row
 _BREAKER_MAX_PAUSE = 60.0  # s between two probes
@@ -53,7 +54,9 @@ def assemble(
     )
     shared = Shared(processing, custody, gate, intake, Pace(options.max_wait_time), counts, options.clock)
     owners = _session_owners if options.sessions else _receiver_owners
-    return Run(connection, outboxes, owners(connection, options, shared), shared=shared)
+    return Run(
+        connection, outboxes, owners(connection, options, shared), shared=shared, watchdog=Watchdog(processor, counts)
+    )
 
 
 def _outbox(connection: Connection, entity: str, options: Options) -> Outbox:

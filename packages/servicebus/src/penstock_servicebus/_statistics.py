@@ -21,6 +21,7 @@ class HandlerStatistics:
         lock_lost: Messages whose lock was gone when they should have been settled; the broker delivers them again.
         environment_failures: Failures of quota, endpoints or connections that counted as no attempt.
         locks_renewed: Renewals that succeeded.
+        standstills: Times the event loop was blocked for a second or more, by the processor or anything else.
         in_progress: Messages held now.
         waiting: Those of them that wait for their environment only.
         breaker: Whether the intake is paused, and why.
@@ -36,6 +37,7 @@ class HandlerStatistics:
     lock_lost: int
     environment_failures: int
     locks_renewed: int
+    standstills: int
     in_progress: int
     waiting: int
     breaker: BreakerStatus
@@ -55,6 +57,7 @@ class Counts:
     lock_lost: int = 0
     environment_failures: int = 0
     locks_renewed: int = 0
+    standstills: int = 0
     in_progress: int = 0
 
     def picture(self, *, waiting: int, breaker: BreakerStatus) -> HandlerStatistics:
@@ -70,6 +73,7 @@ class Counts:
             lock_lost=self.lock_lost,
             environment_failures=self.environment_failures,
             locks_renewed=self.locks_renewed,
+            standstills=self.standstills,
             in_progress=self.in_progress,
             waiting=waiting,
             breaker=breaker,
