@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ._errors import AddressUnavailable, LocalAzureError
     from ._local_azure import LocalAzure
     from ._openai import Deployment, OpenAI
-    from ._service_bus import Queue, ServiceBus
+    from ._service_bus import Queue, ServiceBus, Subscription, Topic
 
 __all__ = [
     "AddressUnavailable",
@@ -20,4 +20,6 @@ __all__ = [
     "OpenAI",
     "Queue",
     "ServiceBus",
+    "Subscription",
+    "Topic",
 ]

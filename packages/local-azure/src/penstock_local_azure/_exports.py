@@ -17,6 +17,8 @@ _MODULES: Final[Mapping[str, str]] = {
     "OpenAI": "_openai",
     "Queue": "_service_bus",
     "ServiceBus": "_service_bus",
+    "Subscription": "_service_bus",
+    "Topic": "_service_bus",
 }
 
 
