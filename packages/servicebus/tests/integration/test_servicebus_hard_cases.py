@@ -159,9 +159,11 @@ async def test_after_a_long_idle_spell_receiver_and_sender_are_made_anew(
             await eventually(lambda: handler.sleep_seconds == 0.2)
             for connection in list(bus._connections):  # what a load balancer does to those that say nothing
                 connection.abort()
-            async with ServiceBusClient.from_connection_string(bus.connection_string) as client:
-                async with client.get_queue_sender("in") as sender:
-                    await sender.send_messages(ServiceBusMessage(str(number), message_id=str(number)))
+            async with (
+                ServiceBusClient.from_connection_string(bus.connection_string) as client,
+                client.get_queue_sender("in") as sender,
+            ):
+                await sender.send_messages(ServiceBusMessage(str(number), message_id=str(number)))
             await eventually(lambda number=number: handler.total_processed_messages == number)
 
     found = await FarEndAnew(bus).read()
