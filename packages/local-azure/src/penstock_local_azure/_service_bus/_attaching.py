@@ -28,7 +28,7 @@ def make_link(session: "Session", attach: Attach, namespace: Namespace) -> Incom
     Raises:
         AmqpError: if there is no such entity, or what is asked of it is not built.
     """
-    path = _path(attach.target if attach.role == SENDER else attach.source)
+    path = _path(attach)
     folded = path.lower()
     if folded == CBS or folded.endswith(MANAGEMENT_SUFFIX):
         return _make_request_link(session, attach, folded, namespace)
@@ -54,11 +54,16 @@ def _make_request_link(
     return RequestInlet(session, attach, path, answer, dialect)
 
 
-def _path(terminus: Described | None) -> str:
-    """Return the path a source or target names."""
-    if terminus is not None and terminus.descriptor == _COORDINATOR:
+def address_of(attach: Attach) -> Value:
+    """Return the address of a link's far end: its target if the client sends, its source if it receives."""
+    return _field(attach.target if attach.role == SENDER else attach.source, _ADDRESS)
+
+
+def _path(attach: Attach) -> str:
+    """Return the path of a link's far end."""
+    if attach.target is not None and attach.target.descriptor == _COORDINATOR:
         raise AmqpError(NOT_IMPLEMENTED, "the local Service Bus has no transactions")
-    address = _field(terminus, _ADDRESS)
+    address = address_of(attach)
     if not isinstance(address, str):
         raise AmqpError(INVALID_FIELD, "a link without an address")
     return path_of(address)

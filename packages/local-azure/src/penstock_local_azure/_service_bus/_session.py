@@ -95,6 +95,17 @@ class Session:
         named = [link for link in found if reply_to is not None and link.reply_to == reply_to]
         return (named or found)[-1] if found else None
 
+    def link_of(self, delivery: int) -> int | None:
+        """Return the handle of the link on which a delivery awaits its settlement; None if it does not."""
+        held = self._unsettled.get(delivery)
+        return None if held is None else held[0].handle
+
+    def refuse(self, attach: Attach, error: AmqpError) -> None:
+        """Attach to nothing and detach at once: that is how a link is refused (part 2, section 2.6.3)."""
+        self._refused.add(attach.handle)
+        self.send(_answer(attach)._replace(source=None, target=None))
+        self.send(Detach(attach.handle, closed=True, error=error.composite()))
+
     def close(self) -> None:
         """Let go of all links; locks stay until they expire."""
         for link in self._links.values():
@@ -186,18 +197,12 @@ class Session:
         try:
             link = make_link(self, attach, self._connection.namespace)
         except AmqpError as error:
-            self._refuse(attach, error)
+            self.refuse(attach, error)
             return
         self._links[attach.handle] = link
         self.send(_answer(attach)._replace(max_message_size=MAX_MESSAGE_SIZE))
         if isinstance(link, IncomingLink):
             link.grant()
-
-    def _refuse(self, attach: Attach, error: AmqpError) -> None:
-        """Attach to nothing and detach at once: that is how a link is refused (part 2, section 2.6.3)."""
-        self._refused.add(attach.handle)
-        self.send(_answer(attach)._replace(source=None, target=None))
-        self.send(Detach(attach.handle, closed=True, error=error.composite()))
 
     def _on_detach(self, detach: Detach) -> None:
         if detach.handle in self._refused:  # the answer to ours
