@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         ServiceBus,
         SlowAnswer,
         StallConnection,
+        Subscription,
+        Topic,
     )
 
 __all__ = [
@@ -37,4 +39,6 @@ __all__ = [
     "ServiceBus",
     "SlowAnswer",
     "StallConnection",
+    "Subscription",
+    "Topic",
 ]

@@ -24,6 +24,8 @@ _MODULES: Final[Mapping[str, str]] = {
     "ServiceBus": "_service_bus",
     "SlowAnswer": "_service_bus",
     "StallConnection": "_service_bus",
+    "Subscription": "_service_bus",
+    "Topic": "_service_bus",
 }
 
 

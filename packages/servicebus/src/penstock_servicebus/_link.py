@@ -10,6 +10,7 @@ from penstock_servicebus._sdk_internals import Wire
 
 _logger = logging.getLogger(__name__)
 
+_OPEN_WITHIN = 60.0  # s; the SDK itself may wait for ever for a peer that accepts and then says nothing
 _CLOSE_WITHIN = 5.0  # s; a broken link may hang in its own farewell
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 30.0
@@ -28,7 +29,7 @@ class Link(Generic[EndT]):
     """The one sender or receiver of its owner.
 
     Args:
-        name: What it is, for log lines: `receiver of orders`.
+        name: What it is and where, for people: `receiver of orders at ns.servicebus.windows.net`.
         make: Makes a new, unopened one.
         random: Jitter in [0, 1).
     """
@@ -50,9 +51,10 @@ class Link(Generic[EndT]):
             ServiceBusUnavailable: It cannot be opened now.
         """
         if self._end is None:
-            end = self._make()
             with mapped(f"open {self._name}"):
-                await end.__aenter__()
+                end = self._make()
+                async with asyncio.timeout(_OPEN_WITHIN):
+                    await end.__aenter__()
             self._end, self._wire = end, Wire(end)
         return self._end
 

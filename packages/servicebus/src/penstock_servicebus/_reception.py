@@ -1,12 +1,12 @@
 """How messages are asked for: how many, for how long, and what to make of an empty answer."""
 
-import asyncio
 import time
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
 from penstock_servicebus._errors import ServiceBusUnavailable, mapped
+from penstock_servicebus._idle_call import IdleCall
 from penstock_servicebus._intake import Intake
 from penstock_servicebus._pace import Pace
 from penstock_servicebus._sdk_internals import withdraw_credit
@@ -28,12 +28,11 @@ class Reception:
         self._plenty = False
         self._asking = False
         self._hasty = 0
-        self._idle_call: asyncio.Task[Messages] | None = None
+        self._idle_call = IdleCall()
 
     def interrupt(self) -> None:
         """End a call on an idle queue now."""
-        if self._idle_call is not None:
-            self._idle_call.cancel()
+        self._idle_call.interrupt()
 
     async def receive(self, receiver: ServiceBusReceiver, free: int, *, busy: bool, until: float) -> Messages:
         """Ask for messages, at most as many as there is room for.
@@ -84,15 +83,9 @@ class Reception:
         Cancelling is safe here: a call for one message holds none until it returns.
         """
         began = time.monotonic()
-        self._idle_call = asyncio.ensure_future(receiver.receive_messages(1, max_wait_time=wait))
-        try:
-            await asyncio.wait([self._idle_call])
-            if self._idle_call.cancelled():
-                return []
-            messages = self._idle_call.result()
-        finally:
-            self._idle_call.cancel()
-            self._idle_call = None
+        messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait))
+        if messages is None:
+            return []
         took = time.monotonic() - began
         self._believe(messages, took, wait)
         if not messages:

@@ -25,6 +25,8 @@ async def settle(receiver: ServiceBusReceiver, held: Held, verdict: Verdict) -> 
             match verdict.outcome:
                 case "completed" | "retried":
                     await receiver.complete_message(held.message)
+                case "abandoned":
+                    await receiver.abandon_message(held.message)
                 case "dead-lettered":
                     await receiver.dead_letter_message(
                         held.message, reason=verdict.reason, error_description=verdict.description
@@ -46,6 +48,8 @@ def count(counts: Counts, verdict: Verdict) -> None:
             counts.completed += 1
         case "retried":
             counts.retried += 1
+        case "abandoned":
+            counts.abandoned += 1
         case "dead-lettered":
             counts.dead_lettered[verdict.reason] += 1
         case "released":

@@ -1,6 +1,6 @@
 """The local Service Bus: AMQP 1.0 on asyncio."""
 
-from ._declarations import Queue
+from ._declarations import Queue, Subscription, Topic
 from ._faults import CloseConnection, DeliverAgain, DetachLink, LoseAnswer, Refuse, SlowAnswer, StallConnection
 from ._server import ServiceBus
 
@@ -14,4 +14,6 @@ __all__ = [
     "ServiceBus",
     "SlowAnswer",
     "StallConnection",
+    "Subscription",
+    "Topic",
 ]

@@ -99,7 +99,7 @@ class Connection:
         """Let go of all sessions: the socket is gone. Locks stay until they expire."""
         self.closed = True
         for session in self._sessions.values():
-            session.close()
+            session.lost()
         self._sessions.clear()
 
     def _on_header(self, header: bytes) -> None:
@@ -154,6 +154,8 @@ class Connection:
                 del self._sessions[channel]
                 self.send(channel, encode_performative(End()))
             case Close():
+                for session in self._sessions.values():
+                    session.close()
                 self.send(0, encode_performative(Close()))
                 self.closed = True
             case _:

@@ -31,7 +31,6 @@ from ._performatives import (
     SENDER,
     Attach,
     Close,
-    Detach,
     Disposition,
     Performative,
     Transfer,
@@ -65,7 +64,6 @@ class FaultLine:
         self._is_stalled = False
         self._is_mute = False
         self._delay = 0.0
-        self._detached: set[tuple[int, int]] = set()
         self._later: list[Callable[[], None]] = []
 
     @property
@@ -82,7 +80,7 @@ class FaultLine:
 
     def incoming(self, channel: int, said: Performative, payload: bytes) -> None:
         """Hand a frame to the engine, unless the script has something else in mind."""
-        if self._is_stalled or self._belongs_to_detached(channel, said):
+        if self._is_stalled:
             return
         if isinstance(said, Attach):
             self._steps.note(channel, said)
@@ -122,15 +120,6 @@ class FaultLine:
         if really:
             with self._muted():
                 self._engine.act(step.channel, step.said, step.payload)
-
-    def _belongs_to_detached(self, channel: int, said: Performative) -> bool:
-        """Whether a frame is about a link that was detached here; the client's own detach is the last of these."""
-        link = (channel, getattr(said, "handle", -1))
-        if link not in self._detached:
-            return False
-        if isinstance(said, Detach):
-            self._detached.remove(link)
-        return True
 
     # --- what is said to it
 
@@ -173,12 +162,8 @@ class FaultLine:
     # --- how things go wrong
 
     def _detach(self, step: Step, condition: str | None) -> None:
-        """Detach a link: the engine is told that the client did."""
-        with self._muted():
-            self._engine.act(step.channel, Detach(step.handle, closed=True), b"")
-        self._detached.add((step.channel, step.handle))
-        error = None if condition is None else AmqpError(condition, _WHY).composite()
-        self._say(step.channel, Detach(step.handle, closed=True, error=error))
+        error = None if condition is None else AmqpError(condition, _WHY)
+        self._engine.session(step.channel).detach(step.handle, error)
 
     def _close(self, condition: str | None) -> None:
         if condition is not None:

@@ -7,7 +7,7 @@ from typing import Self, cast
 
 from ._clock import Clock
 from ._connection import Connection
-from ._declarations import Queue
+from ._declarations import Queue, Topic
 from ._faults import Faults
 from ._frames import EMPTY
 from ._namespace import Namespace
@@ -24,28 +24,28 @@ class ServiceBus:
     The unmodified SDK talks to it through `connection_string`: AMQP 1.0 over plain TCP on loopback.
 
     Args:
-        queues: What the namespace contains: `Queue`s, or names for queues with the service's defaults. Anything else
-            is refused as not found, as the service does.
+        entities: What the namespace contains: `Queue`s, `Topic`s, or names for queues with the service's defaults.
+            Anything else is refused as not found, as the service does.
         host: The address to listen on.
         port: The port to listen on; 0: one that is free.
         clock: A steady clock in seconds: measures locks, schedules and the duplicate detection window.
         wall_clock: Seconds since the epoch: what messages are stamped with.
 
     Raises:
-        ValueError: if two queues have the same name.
+        ValueError: if two entities have the same path.
         OSError: on entering, if the port is in use.
     """
 
     def __init__(
         self,
-        queues: Iterable[Queue | str],
+        entities: Iterable[Queue | Topic | str],
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        declared = [Queue(queue) if isinstance(queue, str) else queue for queue in queues]
+        declared = [Queue(entity) if isinstance(entity, str) else entity for entity in entities]
         self._namespace = Namespace(declared, Clock(clock, wall_clock))
         self._host = host
         self._port = port
@@ -67,10 +67,11 @@ class ServiceBus:
         return f"Endpoint={endpoint};{access};UseDevelopmentEmulator=true"
 
     def stats(self) -> dict[str, dict[str, Value]]:
-        """Return the namespace's own accounts, queue by queue.
+        """Return the namespace's own accounts by the paths of queues, subscriptions and topics.
 
-        `active`, `locked`, `scheduled` and `dead_lettered` count what is there now; `enqueued` and `completed` all
-        messages so far; `suppressed` lists the ids of the messages that duplicate detection dropped.
+        `active`, `locked`, `deferred`, `scheduled` and `dead_lettered` count what is there now; `enqueued`, `completed`
+        and `expired` (dropped, because nobody received it in time) all messages so far; `suppressed` lists the ids of
+        the messages that duplicate detection dropped. A topic has only `enqueued`, `scheduled` and `suppressed`.
         """
         return self._namespace.stats()
 

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._attaching import address_of
 from ._decode import DecodeError
 from ._faults import Operation
 from ._namespace import CBS, MANAGEMENT_SUFFIX, path_of
-from ._performatives import RECEIVER, Attach, Disposition, Performative, Transfer, decode_performative
+from ._performatives import RECEIVER, SENDER, Attach, Disposition, Performative, Transfer, decode_performative
 from ._requests import Request, read_request
+from ._terminus import read_address
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -40,7 +40,8 @@ class Steps:
 
     def note(self, channel: int, attach: Attach) -> None:
         """Remember what a handle stands for."""
-        self._paths[channel, attach.handle] = path_of(address_of(attach))
+        far_end = attach.target if attach.role == SENDER else attach.source
+        self._paths[channel, attach.handle] = path_of(read_address(far_end))
 
     def asked(self, channel: int, said: Performative, payload: bytes) -> Step | None:
         """Tell what a client asks for; None if that is nothing the script knows."""
