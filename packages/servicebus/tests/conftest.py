@@ -48,6 +48,14 @@ class FarEnd:
                 found += await self._read_some(self._receivers[queue, dead])
             return found + await self._read_some(self._receivers[queue, dead])
 
+    async def take(self, queue: str, count: int) -> list[ServiceBusReceivedMessage]:
+        """Receive messages as the SDK hands them out, for good."""
+        async with self._client.get_queue_receiver(queue) as receiver:
+            received = await receiver.receive_messages(count, max_wait_time=10)
+            for message in received:
+                await receiver.complete_message(message)
+        return received
+
     async def close(self) -> None:
         await asyncio.gather(*(end.close() for end in (*self._senders.values(), *self._receivers.values())))
 

@@ -6,7 +6,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
 from penstock_servicebus._clock import Clock
-from penstock_servicebus._context import MessageContext
+from penstock_servicebus._context import MessageContext, working_on
 from penstock_servicebus._held import Held, report
 from penstock_servicebus._messages import identity_of, properties_of
 from penstock_servicebus._session import OwnedSession
@@ -78,4 +78,5 @@ class Custody:
     def close(self, held: Held, verdict: Verdict) -> None:
         """Count a message out, and tell what became of it."""
         count(self._counts, verdict)
-        report(held, verdict, self._clock.monotonic())
+        with working_on(held.context):
+            report(held, verdict, self._clock.monotonic())

@@ -51,12 +51,22 @@ class Link(Generic[EndT]):
             ServiceBusUnavailable: It cannot be opened now.
         """
         if self._end is None:
-            with mapped(f"open {self._name}"):
-                end = self._make()
+            self._end, self._wire = await self._open()
+        return self._end
+
+    async def _open(self) -> tuple[EndT, Wire]:
+        """Make and open a new end."""
+        with mapped(f"open {self._name}"):
+            end = self._make()
+            wire = Wire(end)
+            try:
                 async with asyncio.timeout(_OPEN_WITHIN):
                     await end.__aenter__()
-            self._end, self._wire = end, Wire(end)
-        return self._end
+            except BaseException:
+                await wire.cut()
+                raise
+        wire.hold()
+        return end, wire
 
     def works(self) -> None:
         """The end did its work: the next fault is a first one."""

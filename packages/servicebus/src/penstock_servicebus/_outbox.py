@@ -99,10 +99,14 @@ async def _send_together(sender: ServiceBusSender, parcels: list[_Parcel]) -> bo
 
 
 async def _send_parcel(sender: ServiceBusSender, parcel: _Parcel) -> None:
-    """Send one parcel and answer it, also when one of its messages is more than the queue accepts."""
+    """Send one parcel and answer it, also when one of its messages is more than the queue accepts.
+
+    Messages too large for a batch go first: if one of them is refused, nothing of the parcel was sent.
+    """
     try:
         with mapped("send messages"):
-            for transfer in await _pack(sender, parcel.messages):
+            transfers = await _pack(sender, parcel.messages)
+            for transfer in sorted(transfers, key=lambda transfer: isinstance(transfer, ServiceBusMessageBatch)):
                 await sender.send_messages(transfer)
     except UnsendableResult as error:
         _answer(parcel, error)

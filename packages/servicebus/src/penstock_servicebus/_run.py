@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from penstock_servicebus._connection import Connection
 from penstock_servicebus._owner import Owner, Shared
@@ -57,7 +58,7 @@ class Run:
         """
         try:
             self._connection.open()
-            await asyncio.gather(self.outboxes.results.open(), *(owner.open() for owner in self._owners))
+            await _all(self.outboxes.results.open(), *(owner.open() for owner in self._owners))
         except BaseException:
             await self._close()
             raise
@@ -123,3 +124,14 @@ class Run:
         closing = [owner.close() for owner in self._owners]
         await asyncio.gather(*closing, *(outbox.close() for outbox in self.outboxes.all()))
         await self._connection.close()
+
+
+async def _all(*calls: Coroutine[Any, Any, None]) -> None:
+    """Make several calls at once; when one fails, none of the others goes on."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

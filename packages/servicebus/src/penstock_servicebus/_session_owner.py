@@ -15,7 +15,6 @@ from azure.servicebus.exceptions import OperationTimeoutError, SessionCannotBeLo
 from penstock_servicebus._errors import LockLost, ServiceBusUnavailable, mapped
 from penstock_servicebus._held import Held
 from penstock_servicebus._idle_call import IdleCall
-from penstock_servicebus._leases import Leases
 from penstock_servicebus._link import Link
 from penstock_servicebus._lookout import Lookout
 from penstock_servicebus._owner import Shared
@@ -29,7 +28,6 @@ _LINGER = 1.0  # s an empty session is kept: longer than its sender needs for th
 _LOOK_AGAIN = 0.5  # s until looking again whether messages may be received
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _NONE_TO_HAVE = (OperationTimeoutError, SessionCannotBeLockedError)  # how the broker says that no session is free
-_THE_LEASE = 0  # an owner has one
 
 
 class SessionOwner:
@@ -46,7 +44,7 @@ class SessionOwner:
         self._lookout = lookout
         self._shared = shared
         self._idle_call = IdleCall()
-        self._leases = Leases()
+        self._ends = self._renew_at = math.inf
         self._wakeup = Wakeup()
         self._work: asyncio.Task[Verdict] | None = None
 
@@ -117,7 +115,6 @@ class SessionOwner:
                 await self._see_through(receiver, session, self._shared.custody.take(message, session))
         finally:
             session.close()
-            self._leases.drop(_THE_LEASE)
 
     async def _next(self, receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage | None:
         """The session's next message; None if it stays empty, or no more may be taken."""
@@ -125,7 +122,7 @@ class SessionOwner:
         give_up_at = now() + _LINGER
         while now() < give_up_at and not shared.intake.stopped:
             await self._renew(receiver)
-            wait = max(min(give_up_at - now(), self._leases.next_due(now())), _SHORTEST)
+            wait = max(min(give_up_at, self._renew_at) - now(), _SHORTEST)
             if not shared.may_take() or shared.intake.room(1) == 0:
                 await self._wakeup.wait(min(wait, _LOOK_AGAIN))
             elif messages := await self._receive(receiver, wait):
@@ -153,7 +150,7 @@ class SessionOwner:
             while not work.done():
                 await session.answer()
                 await self._renew(receiver)
-                await self._wakeup.wait(self._leases.next_due(shared.clock.monotonic()))
+                await self._wakeup.wait(self._renew_at - shared.clock.monotonic())
             held.verdict = Verdict("released", reason="stopped") if work.cancelled() else work.result()
             await shared.custody.settle(receiver, held)
         except (LockLost, ServiceBusUnavailable):
@@ -165,8 +162,16 @@ class SessionOwner:
         shared.intake.stop_if_done(shared.counts.in_progress)
 
     async def _renew(self, receiver: ServiceBusReceiver) -> None:
-        """Renew the session's lock if that is due."""
-        if self._leases.due(self._shared.clock.monotonic()):
+        """Renew the session's lock if that is due.
+
+        Raises:
+            LockLost: It is too late for that.
+            ServiceBusUnavailable: The link is broken.
+        """
+        now = self._shared.clock.monotonic()
+        if now >= self._ends:
+            raise LockLost("cannot renew a session's lock: it has expired")
+        if now >= self._renew_at:
             with mapped("renew a session's lock"):
                 self._hold(await receiver.session.renew_lock())
             self._shared.counts.locks_renewed += 1
@@ -174,6 +179,5 @@ class SessionOwner:
     def _hold(self, until: datetime | None) -> None:
         """Take note of how long the session is ours."""
         clock = self._shared.clock
-        if until is not None:
-            life = until.timestamp() - clock.wall()
-            self._leases.hold(_THE_LEASE, now=clock.monotonic(), life=life, keep_for=math.inf)
+        life = math.inf if until is None else until.timestamp() - clock.wall()
+        self._ends, self._renew_at = clock.monotonic() + life, clock.monotonic() + life / 2

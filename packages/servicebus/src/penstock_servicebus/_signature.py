@@ -57,7 +57,7 @@ def _positional(function: ProcessorFunction) -> list[inspect.Parameter]:
 def _takes_context(parameter: inspect.Parameter, behind: Callable[..., Any]) -> bool:
     """Whether the second parameter is for the context: one with a default of its own may be for anything."""
     annotation = _annotation(parameter, behind)
-    if annotation is MessageContext:
+    if annotation is MessageContext or MessageContext in typing.get_args(annotation):
         return True
     if parameter.default is not parameter.empty:
         return False
