@@ -44,7 +44,7 @@ class Errand(BaseModel):
     refused: bool = False
     endpoint: str = ""
     text: str = ""
-    age: int = 0
+    times: int = 1
 
 
 class RefusedError(Exception):
@@ -63,13 +63,13 @@ async def work(errand: Errand, context: MessageContext) -> str:
         raise RefusedError(errand.text)
     if context.attempt <= errand.failures:
         raise RuntimeError(errand.text)
-    return errand.text or "done"
+    return errand.text * errand.times or "done"
 
 
 async def call(endpoint: str) -> None:
     """Ask an endpoint, which may be down."""
     try:
-        async with aiohttp.ClientSession() as session, session.get(endpoint) as answer:
+        async with aiohttp.ClientSession() as session, session.post(endpoint) as answer:
             answer.raise_for_status()
     except aiohttp.ClientError as error:
         raise EndpointAwayError from error
