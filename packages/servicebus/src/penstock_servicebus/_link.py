@@ -10,7 +10,7 @@ from penstock_servicebus._sdk_internals import Wire
 
 _logger = logging.getLogger(__name__)
 
-_OPEN_WITHIN = 60.0  # s; the SDK itself may wait for ever for a peer that accepts and then says nothing
+_OPEN_WITHIN = 30.0  # s; the SDK itself may wait for ever for a peer that accepts and then says nothing
 _CLOSE_WITHIN = 5.0  # s; a broken link may hang in its own farewell
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 30.0
@@ -59,11 +59,12 @@ class Link(Generic[EndT]):
         with mapped(f"open {self._name}"):
             end = self._make()
             wire = Wire(end)
+            opening = asyncio.ensure_future(end.__aenter__())
             try:
                 async with asyncio.timeout(_OPEN_WITHIN):
-                    await end.__aenter__()
+                    await asyncio.shield(opening)
             except BaseException:
-                await wire.cut()
+                await _give_up(opening, wire)
                 raise
         wire.hold()
         return end, wire
@@ -92,3 +93,13 @@ class Link(Generic[EndT]):
                     await farewell()
             except Exception:
                 _logger.debug("closing %s failed", self._name, exc_info=True)
+
+
+async def _give_up(opening: asyncio.Future[object], wire: Wire) -> None:
+    """End an opening: when cancelled the SDK says farewell, without end on a silent line, until that is cut."""
+    opening.cancel()
+    await wire.cut()
+    done, _ = await asyncio.wait([opening], timeout=_CLOSE_WITHIN)
+    for ended in done:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            _logger.debug("giving up an opening ended with %s", type(error).__name__)

@@ -13,7 +13,8 @@ from functools import partial
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
-from penstock_servicebus._errors import LockLost, ServiceBusUnavailable, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import LockLost, ServiceBusUnavailable
 from penstock_servicebus._held import Held
 from penstock_servicebus._leases import Leases
 from penstock_servicebus._link import Link
@@ -198,7 +199,7 @@ class ReceiverOwner:
         for key in self._leases.due(clock.monotonic()):
             held = self._held[key]
             try:
-                with mapped("renew a lock"):
+                async with calling("renew a lock"):
                     until = await receiver.renew_message_lock(held.message)
             except LockLost:
                 self._leases.drop(key)

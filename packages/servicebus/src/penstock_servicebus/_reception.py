@@ -5,7 +5,8 @@ import time
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
-from penstock_servicebus._errors import ServiceBusUnavailable, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import ServiceBusUnavailable
 from penstock_servicebus._idle_call import IdleCall
 from penstock_servicebus._intake import Intake
 from penstock_servicebus._pace import Pace
@@ -15,6 +16,8 @@ _GLANCE = 0.05  # s a call for one message may last while others are worked on: 
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _HASTY_CALLS = 3  # empty answers far too early that mean a dead link
+_SILENCE = 30.0  # s without a message until the broker is asked for a sign of life
+_BEYOND_ALL = 2**63 - 1  # a sequence number no message has: to be told of none costs the least
 
 Messages = list[ServiceBusReceivedMessage]
 
@@ -28,6 +31,7 @@ class Reception:
         self._plenty = False
         self._asking = False
         self._hasty = 0
+        self._heard_at = time.monotonic()
         self._idle_call = IdleCall()
 
     def interrupt(self) -> None:
@@ -53,15 +57,17 @@ class Reception:
         messages: Messages = []
         self._asking = True
         try:
-            with mapped("receive messages"):
-                if busy:
-                    wait = min(_GLANCE if room == 1 else _SWEEP, until)
-                    messages = await receiver.receive_messages(room, max_wait_time=max(wait, _SHORTEST))
-                else:
-                    messages = await self._await_one(receiver, max(min(self._pace.seconds, until), _SHORTEST))
+            if busy:
+                wait = max(min(_GLANCE if room == 1 else _SWEEP, until), _SHORTEST)
+                async with calling("receive messages", wait=wait):
+                    messages = await receiver.receive_messages(room, max_wait_time=wait)
+            else:
+                messages = await self._await_one(receiver, max(min(self._pace.seconds, until), _SHORTEST))
         finally:
             self._intake.took(len(messages), of=room)
         self._pace.found(anything=bool(messages))
+        if messages:
+            self._heard_at = time.monotonic()
         self._plenty = len(messages) == room
         self._asking = len(messages) < room
         return messages
@@ -73,7 +79,7 @@ class Reception:
             ServiceBusUnavailable: The link is broken.
         """
         if self._asking:
-            with mapped("stop receiving"):
+            async with calling("stop receiving"):
                 await withdraw_credit(receiver)
             self._asking = False
 
@@ -82,8 +88,10 @@ class Reception:
 
         Cancelling is safe here: a call for one message holds none until it returns.
         """
+        await self._make_sure(receiver)
         began = time.monotonic()
-        messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait))
+        async with calling("receive messages", wait=wait):
+            messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait))
         if messages is None:
             return []
         took = time.monotonic() - began
@@ -91,6 +99,14 @@ class Reception:
         if not messages:
             self._intake.heard_nothing(took)
         return messages
+
+    async def _make_sure(self, receiver: ServiceBusReceiver) -> None:
+        """Ask the broker something now and then: a connection that says nothing any more looks like an empty queue."""
+        if time.monotonic() - self._heard_at < _SILENCE:
+            return
+        async with calling("hear from the broker"):
+            await receiver.peek_messages(1, sequence_number=_BEYOND_ALL)
+        self._heard_at = time.monotonic()
 
     def _believe(self, messages: Messages, took: float, wait: float) -> None:
         """A dead link may answer "nothing" at once and for ever (the SDK's #18795): then it must be made anew."""

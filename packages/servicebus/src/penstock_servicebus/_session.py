@@ -10,7 +10,8 @@ from typing import Any
 
 from azure.servicebus.aio import ServiceBusSession
 
-from penstock_servicebus._errors import LockLost, ServiceBusHandlerError, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import LockLost, ServiceBusHandlerError
 from penstock_servicebus._wakeup import Wakeup
 
 
@@ -79,7 +80,7 @@ class OwnedSession:
 async def _carry_out(request: _Request) -> None:
     """Do what was asked for, and tell the one who waits, unless it has gone."""
     try:
-        with mapped("use a session's state"):
+        async with calling("use a session's state"):
             answer = await request.operation()
     except ServiceBusHandlerError as error:
         if not request.answer.done():

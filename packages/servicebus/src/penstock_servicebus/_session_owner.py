@@ -12,7 +12,8 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import OperationTimeoutError, SessionCannotBeLockedError
 
-from penstock_servicebus._errors import LockLost, ServiceBusUnavailable, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import LockLost, ServiceBusUnavailable
 from penstock_servicebus._held import Held
 from penstock_servicebus._idle_call import IdleCall
 from penstock_servicebus._link import Link
@@ -127,7 +128,7 @@ class SessionOwner:
                 await self._wakeup.wait(min(wait, _LOOK_AGAIN))
             elif messages := await self._receive(receiver, wait):
                 return messages[0]
-        with mapped("stop receiving"):
+        async with calling("stop receiving"):
             await withdraw_credit(receiver)
         return None
 
@@ -135,7 +136,7 @@ class SessionOwner:
         """Wait for the one message there is room for; cancelling is safe, as no call holds one until it returns."""
         messages: list[ServiceBusReceivedMessage] = []
         try:
-            with mapped("receive messages"):
+            async with calling("receive messages", wait=wait):
                 messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait)) or []
         finally:
             self._shared.intake.took(len(messages), of=1)
@@ -169,7 +170,7 @@ class SessionOwner:
             ServiceBusUnavailable: The link is broken.
         """
         if self._shared.clock.monotonic() >= self._renew_at:
-            with mapped("renew a session's lock"):
+            async with calling("renew a session's lock"):
                 self._hold(await receiver.session.renew_lock())
             self._shared.counts.locks_renewed += 1
 

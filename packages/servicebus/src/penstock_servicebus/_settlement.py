@@ -2,7 +2,8 @@
 
 from azure.servicebus.aio import ServiceBusReceiver
 
-from penstock_servicebus._errors import LockLost, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import LockLost
 from penstock_servicebus._held import Held
 from penstock_servicebus._sdk_internals import release
 from penstock_servicebus._statistics import Counts
@@ -21,7 +22,7 @@ async def settle(receiver: ServiceBusReceiver, held: Held, verdict: Verdict) -> 
         ServiceBusUnavailable: The broker cannot be told now.
     """
     try:
-        with mapped("settle a message"):
+        async with calling("settle a message"):
             match verdict.outcome:
                 case "completed" | "retried":
                     await receiver.complete_message(held.message)
