@@ -48,6 +48,14 @@ class FarEnd:
                 found += await self._read_some(receiver)
             return found + await self._read_some(receiver)
 
+    async def take(self, queue: str, count: int) -> list[ServiceBusReceivedMessage]:
+        """Receive messages as the SDK hands them out, for good."""
+        async with self._client.get_queue_receiver(queue) as receiver:
+            received = await receiver.receive_messages(count, max_wait_time=10)
+            for message in received:
+                await receiver.complete_message(message)
+        return received
+
     async def set_aside(self, queue: str, *messages: ServiceBusMessage, reason: str, description: str = "") -> None:
         """Send messages and dead-letter them."""
         await self.send(queue, *messages)

@@ -11,12 +11,21 @@ from typing import Final
 _MODULES: Final[Mapping[str, str]] = {
     "AddressUnavailable": "_errors",
     "Blob": "_blob",
+    "CloseConnection": "_service_bus",
+    "DeliverAgain": "_service_bus",
     "Deployment": "_openai",
+    "DetachLink": "_service_bus",
     "LocalAzure": "_local_azure",
     "LocalAzureError": "_errors",
+    "LoseAnswer": "_service_bus",
     "OpenAI": "_openai",
     "Queue": "_service_bus",
+    "Refuse": "_service_bus",
     "ServiceBus": "_service_bus",
+    "SlowAnswer": "_service_bus",
+    "StallConnection": "_service_bus",
+    "Subscription": "_service_bus",
+    "Topic": "_service_bus",
 }
 
 

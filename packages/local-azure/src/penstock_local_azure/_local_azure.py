@@ -10,7 +10,7 @@ from ._control import STATS_PATH, control
 from ._errors import AddressUnavailable
 from ._listening import listening
 from ._openai import Deployment, JudgeKind, OpenAI
-from ._service_bus import Queue, ServiceBus
+from ._service_bus import Queue, ServiceBus, Topic
 
 _CONTAINER_VARIABLES = ("AZURE_STORAGE_CONTAINER", "LOGS_CONTAINER")
 
@@ -22,7 +22,8 @@ class LocalAzure:
     stand-ins: no secret protects them, and what Penstock does not use of Azure is refused by name.
 
     Args:
-        queues: what the Service Bus namespace contains; a name stands for a queue with the service's defaults.
+        queues: what the Service Bus namespace contains, topics included; a name stands for a queue with the service's
+            defaults.
         deployments: what the Azure OpenAI resource contains; `environment` names the first one.
         containers: what the storage account contains; `environment` names the first one as the uploader's, the second
             as the log monitor's.
@@ -46,7 +47,7 @@ class LocalAzure:
 
     def __init__(
         self,
-        queues: Iterable[Queue | str] = (),
+        queues: Iterable[Queue | Topic | str] = (),
         deployments: Iterable[Deployment] = (Deployment("gpt-4o"),),
         *,
         containers: Iterable[str] = (),
@@ -111,7 +112,7 @@ class LocalAzure:
         """Return the stand-ins' own accounts, ready for JSON."""
         return {
             "v": 1,
-            "service_bus": {"queues": self.service_bus.stats()},
+            "service_bus": {"queues": self.service_bus.stats(), "faults": self.service_bus.faults.account()},
             "openai": {"deployments": self.openai.stats()},
             "blob": self.blob.stats(),
         }

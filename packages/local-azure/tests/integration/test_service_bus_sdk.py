@@ -578,29 +578,6 @@ class TestPeeking:
         assert found == [str(number) for number in range(1000)]
 
 
-class TestWhatIsNotBuilt:
-    async def test_a_session_receiver_is_refused_by_name(self, sdk: Sdk) -> None:
-        with pytest.raises(ServiceBusError, match="session-filter"):
-            await sdk.receiver("orders", session_id="s")
-
-    async def test_deferral_is_refused_by_name_and_the_message_stays_locked(
-        self, sdk: Sdk, service_bus: ServiceBus
-    ) -> None:
-        await sdk.send("orders", "work")
-        receiver = await sdk.receiver("orders")
-        message = await _receive_one(receiver)
-
-        with pytest.raises(ServiceBusError, match="does not defer"):
-            await receiver.defer_message(message)
-
-        assert _counts(service_bus, "orders") == {"locked": 1, "enqueued": 1}
-
-    async def test_a_management_operation_is_refused_by_name(self, sdk: Sdk) -> None:
-        receiver = await sdk.receiver("orders")
-        with pytest.raises(ServiceBusError, match="receive-by-sequence-number"):
-            await receiver.receive_deferred_messages([1])
-
-
 class TestTheServer:
     async def test_the_synchronous_sdk_works_alike(self, service_bus: ServiceBus) -> None:
         def run() -> list[str]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from penstock_local_azure._service_bus._basic_queue import BasicQueue
 from penstock_local_azure._service_bus._clock import Clock
 from penstock_local_azure._service_bus._connection import Connection
 from penstock_local_azure._service_bus._declarations import Queue
@@ -397,7 +398,9 @@ class TestReceiving:
 
         three.settle(transfer.delivery_id or 0, None, Rejected(error))
 
-        (dead,) = namespace.node("q/$DeadLetterQueue").core.peek(0, 1)
+        dead_letters = namespace.node("q/$DeadLetterQueue").core
+        assert isinstance(dead_letters, BasicQueue)
+        (dead,) = dead_letters.peek(0, 1)
         assert dead.message.application_properties.get("DeadLetterReason") == "app:broken"
         assert dead.message.application_properties.get("DeadLetterErrorDescription") == "it broke"
 

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from penstock_local_azure._service_bus._basic_queue import BasicQueue
 from penstock_local_azure._service_bus._cbs import answer_cbs
 from penstock_local_azure._service_bus._clock import Clock
 from penstock_local_azure._service_bus._declarations import Queue
@@ -19,9 +20,9 @@ class Node:
 
     def __init__(self) -> None:
         clock = Clock(lambda: 0.0, lambda: 0.0)
-        self.dead = QueueCore(Queue("q"), clock)
-        self.queue = QueueCore(Queue("q"), clock, dead_letters=self.dead)
-        self.queue.enqueue(Message())
+        self.dead = BasicQueue("q/$DeadLetterQueue", 60.0, clock)
+        self.queue = QueueCore(Queue("q"), clock, self.dead)
+        self.queue.enqueue([Message()])
         lock = self.queue.lock()
         assert lock is not None
         self.token = lock.token
@@ -66,18 +67,18 @@ def test_a_token_that_holds_no_lock_is_gone(node: Node) -> None:
 
 
 def test_a_status_that_is_not_built_is_refused_by_name(node: Node) -> None:
-    reply = node.settle("defered")
+    reply = node.settle("renewed")
 
     assert (reply.status, reply.condition) == (501, "amqp:not-implemented")
-    assert "defered" in reply.description
+    assert "renewed" in reply.description
     assert node.queue.locked == 1
 
 
 def test_an_operation_that_is_not_built_is_refused_by_name(node: Node) -> None:
-    reply = node.ask("get-session-state", {})
+    reply = node.ask("add-rule", {})
 
     assert (reply.status, reply.condition) == (501, "amqp:not-implemented")
-    assert "get-session-state" in reply.description
+    assert "add-rule" in reply.description
 
 
 def test_a_peek_that_finds_nothing_has_no_content(node: Node) -> None:
@@ -104,7 +105,7 @@ def test_a_malformed_request_is_a_bad_one(node: Node, operation: str, body: Valu
 def test_a_message_that_cannot_be_read_leaves_the_others_of_its_request_out(node: Node) -> None:
     node.ask("schedule-message", {"messages": [{"message": b""}, {"message": b"noise"}]})
 
-    assert node.queue.enqueued == 1
+    assert node.queue.entrance.enqueued == 1
 
 
 @pytest.mark.parametrize(

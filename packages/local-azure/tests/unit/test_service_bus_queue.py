@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from penstock_local_azure._service_bus._basic_queue import BasicQueue
 from penstock_local_azure._service_bus._clock import Clock
 from penstock_local_azure._service_bus._declarations import Queue
 from penstock_local_azure._service_bus._errors import MESSAGE_LOCK_LOST, MESSAGE_NOT_FOUND, NOT_ALLOWED, AmqpError
@@ -96,15 +97,15 @@ class QueueMachine(RuleBasedStateMachine):
         clock = Clock(lambda: self.oracle.now, lambda: self.oracle.now + EPOCH)
         declaration = Queue("q", lock_duration=LOCK, max_delivery_count=LIMIT, duplicate_detection=WINDOW)
         tokens = iter(range(1, 10**9))
-        self.dead = QueueCore(declaration, clock)
-        self.queue = QueueCore(declaration, clock, dead_letters=self.dead, new_token=lambda: UUID(int=next(tokens)))
+        self.dead = BasicQueue("q/$DeadLetterQueue", LOCK, clock)
+        self.queue = QueueCore(declaration, clock, self.dead, new_token=lambda: UUID(int=next(tokens)))
         self.tokens: list[UUID] = []
 
     @rule(message_id=st.none() | st.sampled_from("abc"), delay=st.sampled_from([0.0, 5.0, 30.0]))
     def enqueue(self, message_id: str | None, delay: float) -> None:
         due = round((self.oracle.now + EPOCH + delay) * 1000) if delay else None
 
-        number = self.queue.enqueue(Message(message_id=message_id, scheduled_for=due))
+        (number,) = self.queue.enqueue([Message(message_id=message_id, scheduled_for=due)])
 
         assert number == self.oracle.enqueue(message_id, delay)
 
@@ -195,10 +196,10 @@ class QueueMachine(RuleBasedStateMachine):
         states = [record.state for record in self.oracle.records]
         assert self.queue.active == states.count("active")
         assert self.queue.locked == states.count("locked")
-        assert self.queue.scheduled == states.count("scheduled")
+        assert len(self.queue.entrance.scheduled) == states.count("scheduled")
         assert self.dead.active == len(self.oracle.dead)
         assert self.queue.completed == self.oracle.completed
-        assert self.queue.suppressed == self.oracle.suppressed
+        assert self.queue.entrance.suppressed == self.oracle.suppressed
 
     @invariant()
     def peeking_shows_every_message_in_order(self) -> None:
@@ -228,20 +229,20 @@ class HandClock:
     now = 0.0
 
 
-def _queues(hand: HandClock | None = None) -> tuple[QueueCore, QueueCore]:
+def _queues(hand: HandClock | None = None) -> tuple[QueueCore, BasicQueue]:
     """Make a queue and its dead-letter queue."""
     hand = hand or HandClock()
     clock = Clock(lambda: hand.now, lambda: hand.now + EPOCH)
     declaration = Queue("q", lock_duration=LOCK, duplicate_detection=WINDOW)
-    dead = QueueCore(declaration, clock)
-    return QueueCore(declaration, clock, dead_letters=dead), dead
+    dead = BasicQueue("q/$DeadLetterQueue", LOCK, clock)
+    return QueueCore(declaration, clock, dead), dead
 
 
 class TestTime:
     def test_a_renewed_lock_outlives_its_first_term_and_ends_with_its_second(self) -> None:
         hand = HandClock()
         queue, _ = _queues(hand)
-        queue.enqueue(Message())
+        queue.enqueue([Message()])
         lock = queue.lock()
         assert lock is not None
         hand.now = LOCK - 1
@@ -257,31 +258,32 @@ class TestTime:
     def test_an_id_is_new_again_from_the_end_of_its_window_on(self) -> None:
         hand = HandClock()
         queue, _ = _queues(hand)
-        queue.enqueue(Message(message_id="a"))
+        queue.enqueue([Message(message_id="a")])
         hand.now = WINDOW - 0.001
-        queue.enqueue(Message(message_id="a"))
-        assert queue.suppressed == ["a"]
+        queue.enqueue([Message(message_id="a")])
+        assert queue.entrance.suppressed == ["a"]
 
         hand.now = WINDOW
-        queue.enqueue(Message(message_id="a"))
+        queue.enqueue([Message(message_id="a")])
 
-        assert queue.suppressed == ["a"]
+        assert queue.entrance.suppressed == ["a"]
 
     def test_whoever_listens_hears_of_messages_and_appointments(self) -> None:
         queue, _ = _queues()
         heard: list[str] = []
         queue.changed = lambda: heard.append("changed")
 
-        queue.enqueue(Message())
-        queue.enqueue(Message(scheduled_for=round((EPOCH + 5) * 1000)))
-
-        assert heard == ["changed", "changed"]
+        queue.enqueue([Message()])
+        assert heard
+        heard.clear()
+        queue.enqueue([Message(scheduled_for=round((EPOCH + 5) * 1000))])
+        assert heard
 
 
 class TestDeadLetterQueue:
     def test_a_dead_letter_says_why_and_where_it_comes_from(self) -> None:
         queue, dead = _queues()
-        queue.enqueue(Message())
+        queue.enqueue([Message()])
         lock = queue.lock()
         assert lock is not None
 
@@ -294,7 +296,7 @@ class TestDeadLetterQueue:
 
     def test_it_neither_counts_deliveries_nor_takes_dead_letters(self) -> None:
         queue, dead = _queues()
-        queue.enqueue(Message())
+        queue.enqueue([Message()])
         lock = queue.lock()
         assert lock is not None
         queue.dead_letter(lock.token, None, None)

@@ -1,13 +1,14 @@
 """The client behind a handler: what was given is used, what is made here is also closed here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from azure.servicebus import TransportType
+from azure.servicebus import NEXT_AVAILABLE_SESSION, TransportType
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 from penstock_servicebus._errors import ConfigurationError, mapped
 from penstock_servicebus._settings import Target, resolve_target, resolve_transport
+from penstock_servicebus._source import Source
 
 # The SDK reads the socket in turns of this many seconds; its default of 0.2 makes every call that finds the line busy
 # wait that long. It must be given to each receiver: the client does not pass its own on.
@@ -27,9 +28,16 @@ ClientFactory = Callable[[], tuple[ServiceBusClient, list[_Closeable]]]
 
 
 class Connection:
-    """Makes receivers and senders from one client, which lives from `open` to `close`."""
+    """Makes receivers and senders from one client, which lives from `open` to `close`.
 
-    def __init__(self, client: ServiceBusClient | None, factory: ClientFactory) -> None:
+    Args:
+        namespace: What is connected to, for people.
+        client: The client to use; None: one that the factory makes.
+        factory: Makes it.
+    """
+
+    def __init__(self, namespace: str, client: ServiceBusClient | None, factory: ClientFactory) -> None:
+        self.namespace = namespace
         self._given = client
         self._factory = factory
         self._client = client
@@ -41,19 +49,29 @@ class Connection:
             with mapped("make a Service Bus client"):
                 self._client, self._made = self._factory()
 
-    def receiver(self, queue: str) -> ServiceBusReceiver:
+    def receiver(self, source: Source) -> ServiceBusReceiver:
         """A new receiver; with prefetch off, what arrives unasked goes back at once, uncounted."""
-        return self.client.get_queue_receiver(queue, prefetch_count=0, socket_timeout=_SOCKET_TIMEOUT)
+        return self._receiver(source)
 
-    def sender(self, queue: str) -> ServiceBusSender:
-        """A new sender."""
-        return self.client.get_queue_sender(queue)
+    def session_receiver(self, source: Source, wait: float) -> ServiceBusReceiver:
+        """A new receiver of the next session that is free, which opens within `wait` seconds or not at all."""
+        return self._receiver(source, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=wait)
+
+    def sender(self, entity: str) -> ServiceBusSender:
+        """A new sender to a queue, or to a topic: to a sender they are the same."""
+        return self.client.get_queue_sender(entity)
 
     async def close(self) -> None:
         """Close the client and the credential made here."""
         made, self._made, self._client = self._made, [], self._given
         for closeable in made:
             await closeable.close()
+
+    def _receiver(self, source: Source, **of_session: Any) -> ServiceBusReceiver:  # noqa: ANN401 - the SDK's options
+        options = {"prefetch_count": 0, "socket_timeout": _SOCKET_TIMEOUT, **of_session}
+        if source.subscription is None:
+            return self.client.get_queue_receiver(source.entity, **options)
+        return self.client.get_subscription_receiver(source.entity, source.subscription, **options)
 
     @property
     def client(self) -> ServiceBusClient:
@@ -74,25 +92,29 @@ def connect(
     client: ServiceBusClient | None,
     transport: str | None,
     options: Mapping[str, Any],
+    *,
+    entities: Collection[str] = (),
 ) -> Connection:
-    """Read arguments and environment, and prepare a connection; nothing is opened yet.
+    """Read arguments and environment, and prepare a connection to `entities`; nothing is opened yet.
 
     Raises:
-        ConfigurationError: They contradict each other or say nothing.
+        ConfigurationError: They contradict each other, say nothing, or name a connection string for other entities.
     """
     if client is not None:
         if namespace or connection_string or credential is not None:
             raise ConfigurationError("give client, or fully_qualified_namespace, connection_string and credential")
-        return Connection(client, lambda: (client, []))
+        return Connection(client.fully_qualified_namespace, client, lambda: (client, []))
     target = resolve_target(namespace, connection_string)
     if target.connection_string and credential is not None:
         raise ConfigurationError("give credential with fully_qualified_namespace; a connection string has its own key")
+    if target.entity is not None and any(entity != target.entity for entity in entities):
+        raise ConfigurationError(f"the connection string is good for {target.entity} only (EntityPath)")
     kinds = {"amqp": TransportType.Amqp, "websockets": TransportType.AmqpOverWebsocket}
     sdk_options = {name: value for name, value in options.items() if value is not None}
     # One retry policy is enough, and it is ours: the SDK's would hold up everything else on the same receiver.
     sdk_options["retry_total"] = 0
     sdk_options["transport_type"] = kinds[resolve_transport(transport)]
-    return Connection(None, lambda: _make_client(target, credential, sdk_options))
+    return Connection(target.host, None, lambda: _make_client(target, credential, sdk_options))
 
 
 def _make_client(
@@ -108,5 +130,5 @@ def _make_client(
 
         credential = DefaultAzureCredential()
         made.append(credential)
-    client = ServiceBusClient(str(target.namespace), credential, **options)
+    client = ServiceBusClient(target.host, credential, **options)
     return client, [client, *made]

@@ -1,14 +1,16 @@
 """Between the SDK's messages and this package's identities and payloads."""
 
+import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 
-from penstock_servicebus._encoding import Payload
+from penstock_servicebus._encoding import Payload, encode_results
 from penstock_servicebus._errors import UndecodableMessage
-from penstock_servicebus._identity import ATTEMPT, ENQUEUED, ORIGIN_ID, RESUBMITTED, Identity, identify
+from penstock_servicebus._identity import ATTEMPT, ENQUEUED, MAX_ID_LENGTH, ORIGIN_ID, RESUBMITTED, Identity, identify
+from penstock_servicebus._trace import TRACE_PROPERTIES, TraceContext
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INT32 = 2**31
@@ -24,7 +26,7 @@ def identity_of(message: ServiceBusReceivedMessage, queue: str) -> Identity:
         message_id=None if message_id is None else str(message_id),
         sequence_number=message.sequence_number,
         enqueued_ms=_milliseconds(message.enqueued_time_utc),
-        properties=_read_properties(message),
+        properties=properties_of(message),
     )
 
 
@@ -48,20 +50,52 @@ def body_of(message: ServiceBusReceivedMessage) -> bytes:
     raise UndecodableMessage("text or bytes", f"it is an AMQP {type(body).__name__}")
 
 
-def result_message(payload: Payload, identity: Identity, index: int) -> ServiceBusMessage:
-    """Result number `index` of the work that `identity` names."""
+def messages_by_hand(body: Any, message_id: str | None) -> list[ServiceBusMessage]:  # noqa: ANN401 - as a result
+    """Messages that descend from none, of what a processor could return.
+
+    Raises:
+        UnsendableResult: It cannot be a message.
+    """
+    stem = message_id or uuid.uuid4().hex
+    payloads = encode_results(body)
+    if not isinstance(body, list | tuple):
+        return [_message(payload, message_id or payload.message_id or stem) for payload in payloads]
+    return [_message(payload, payload.message_id or f"{stem}/{index}") for index, payload in enumerate(payloads)]
+
+
+def _message(payload: Payload, message_id: str) -> ServiceBusMessage:
+    """A message under an id."""
     return ServiceBusMessage(
         payload.body,
-        message_id=identity.result_id(index),
+        message_id=message_id,
+        session_id=payload.session_id,
         content_type=payload.content_type,
-        correlation_id=identity.origin_id[:128],
-        application_properties=_own_properties(identity),
+        subject=payload.subject,
+        application_properties={key: _sendable(value) for key, value in payload.properties.items()},
     )
 
 
-def retry_copy(message: ServiceBusReceivedMessage, identity: Identity, due: datetime) -> ServiceBusMessage:
-    """The same work once more, visible from `due` on, under the next copy's id."""
+def result_message(
+    payload: Payload, identity: Identity, index: int, trace: TraceContext, session_id: str | None
+) -> ServiceBusMessage:
+    """Result number `index` of the work that `identity` names; in that work's session, unless it names another."""
+    message = _message(payload, payload.message_id or identity.result_id(index))
+    message.session_id = payload.session_id or session_id
+    message.correlation_id = identity.origin_id[:MAX_ID_LENGTH]
+    # What the processor set is nearer to it than the trace it was called in.
+    chosen = TRACE_PROPERTIES.isdisjoint(payload.properties)
+    message.application_properties = (
+        (message.application_properties or {}) | (_traced(trace) if chosen else {}) | _own_properties(identity)
+    )
+    return message
+
+
+def retry_copy(
+    message: ServiceBusReceivedMessage, identity: Identity, due: datetime, trace: TraceContext
+) -> ServiceBusMessage:
+    """The same work once more, in the same trace, visible from `due` on, under the next copy's id."""
     copy = _copy(message, identity.next_copy())
+    copy.application_properties = (copy.application_properties or {}) | _traced(trace)
     copy.scheduled_enqueue_time_utc = due
     copy.time_to_live = _remaining_life(message, due)
     return copy
@@ -100,8 +134,13 @@ def _copy(message: ServiceBusReceivedMessage, identity: Identity) -> ServiceBusM
 def _senders_properties(message: ServiceBusReceivedMessage) -> dict[str | bytes, Any]:
     """Application properties that a copy takes along: neither another identity nor the marks of a dead letter."""
     ours = {ORIGIN_ID, ATTEMPT, ENQUEUED, RESUBMITTED}
-    properties = _read_properties(message)
+    properties = properties_of(message)
     return {key: _sendable(value) for key, value in properties.items() if key not in ours | _DEAD_LETTER}
+
+
+def _traced(trace: TraceContext) -> dict[str | bytes, Any]:
+    """The properties that carry a trace."""
+    return {name: value for name, value in trace.properties().items()}  # noqa: C416 - bytes would be keys, too
 
 
 def _own_properties(identity: Identity) -> dict[str | bytes, Any]:
@@ -123,7 +162,7 @@ def _typed(kind: str, value: object) -> dict[str, object]:
     return {"TYPE": kind, "VALUE": value}
 
 
-def _read_properties(message: ServiceBusReceivedMessage) -> dict[str, object]:
+def properties_of(message: ServiceBusReceivedMessage) -> dict[str, object]:
     """Application properties as the sender wrote them; the SDK hands out keys and strings as bytes."""
     properties = message.application_properties or {}
     return {str(_text(key)): _text(value) for key, value in properties.items()}

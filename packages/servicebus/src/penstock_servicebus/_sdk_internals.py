@@ -13,7 +13,7 @@ settlements. On an idle queue nobody does, and the turns only cost. The SDK's ke
 call, must hold still meanwhile: what it reads would be noticed only at the end of a turn.
 
 `Wire`: When a connection broke, `Connection.close` marks it ended first and then does not disconnect what has ended, so
-that its socket stays open until it is garbage.
+that its socket stays open until it is garbage. The same becomes of one whose opening failed or was cancelled early.
 
 `AMQPException`: The protocol layer's error, which escapes unmapped where the SDK closes or settles.
 """
@@ -67,13 +67,33 @@ def patient(receiver: ServiceBusReceiver, turn: float) -> Iterator[None]:
 
 
 class Wire:
-    """The transport under an open sender or receiver."""
+    """The transport under a sender or receiver, known from the moment that the SDK begins to open it."""
 
     def __init__(self, end: object) -> None:
-        connection = getattr(getattr(end, "_handler", None), "_connection", None)
-        self._transport: Any = getattr(connection, "_transport", None)
+        sdk: Any = end
+        self._end = sdk
+        self._client: Any = None
+        self._transport: Any = None
+        self._create = getattr(sdk, "_create_handler", None)
+        if self._create is not None:
+            sdk._create_handler = self._remember  # noqa: SLF001 - see above
+
+    def hold(self) -> None:
+        """Keep hold of the transport that is open now: the SDK forgets it as soon as it begins to close it."""
+        self._transport = getattr(getattr(self._client, "_connection", None), "_transport", None)
 
     async def cut(self) -> None:
         """Close the socket, if the SDK has not."""
-        if self._transport is not None:
+        if self._transport is None:
+            self.hold()
+        session = getattr(self._transport, "session", None)
+        if session is not None and self._transport.sock is None:  # a websocket that never opened
+            await session.close()
+        elif self._transport is not None:
             await self._transport.close()
+
+    def _remember(self, auth: Any) -> None:  # noqa: ANN401 - the SDK's own
+        """Make the SDK's AMQP client, and remember it."""
+        if self._create is not None:
+            self._create(auth)
+            self._client = self._end._handler  # noqa: SLF001 - see above

@@ -4,76 +4,74 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ._cbs import CBS_DIALECT, answer_cbs
-from ._errors import INVALID_FIELD, NOT_ALLOWED, NOT_IMPLEMENTED, AmqpError
-from ._incoming import IncomingLink, QueueInlet, RequestInlet
+from ._declarations import Queue
+from ._errors import NOT_ALLOWED, AmqpError
+from ._incoming import EntityInlet, IncomingLink, RequestInlet
 from ._management import MANAGEMENT_DIALECT, answer_management
-from ._namespace import CBS, DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, Namespace, path_of
+from ._namespace import CBS, MANAGEMENT_SUFFIX, Namespace
+from ._node import QueueNode, TopicNode
 from ._outgoing import OutgoingLink, QueueOutlet, ReplyOutlet
 from ._performatives import RECEIVER, SENDER, Attach
-from ._types import Described, Value
+from ._queue import QueueCore
+from ._session_outlet import SessionOutlet
+from ._terminus import asks_for_session, read_address, read_path
+from ._topic import TopicCore
 
 if TYPE_CHECKING:
     from ._session import Session
 
-_COORDINATOR: Final = 0x30
-"""The descriptor of a target that stands for transactions (part 4, section 4.5.1)."""
-
-_ADDRESS, _FILTER = 0, 7
-"""Places of fields in a source or target (part 3, section 3.5)."""
+_NEEDS_SESSION: Final = (
+    "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
+)
+_HAS_NO_SESSIONS: Final = "A sessionful message receiver cannot be created on an entity that does not require sessions."
 
 
 def make_link(session: "Session", attach: Attach, namespace: Namespace) -> IncomingLink | OutgoingLink:
     """Make our end of the link.
 
     Raises:
-        AmqpError: if there is no such entity, or what is asked of it is not built.
+        AmqpError: if there is no such entity, or what is asked of it is not possible or not built.
     """
-    path = _path(attach.target if attach.role == SENDER else attach.source)
+    path = read_path(attach.target if attach.role == SENDER else attach.source)
     folded = path.lower()
     if folded == CBS or folded.endswith(MANAGEMENT_SUFFIX):
         return _make_request_link(session, attach, folded, namespace)
     node = namespace.node(path)
     if attach.role == RECEIVER:
-        _refuse_filters(attach.source)
+        return _make_outlet(session, attach, node)
+    return EntityInlet(session, attach, _destination(node))
+
+
+def _make_outlet(session: "Session", attach: Attach, node: QueueNode | TopicNode) -> QueueOutlet:
+    """Make a link out of a queue."""
+    if isinstance(node, TopicNode):
+        raise AmqpError(NOT_ALLOWED, f"messages cannot be received from the topic '{node.core.path}' itself")
+    sessions = node.core.sessions
+    if not asks_for_session(attach.source):
+        if sessions is not None:
+            raise AmqpError(NOT_ALLOWED, _NEEDS_SESSION)
         return QueueOutlet(session, attach, node)
-    if folded.endswith(DEAD_LETTER_SUFFIX.lower()):
-        raise AmqpError(NOT_ALLOWED, f"messages cannot be sent to '{path}'")
-    return QueueInlet(session, attach, node)
+    if sessions is None:
+        raise AmqpError(NOT_ALLOWED, _HAS_NO_SESSIONS)
+    return SessionOutlet(session, attach, node, sessions)
+
+
+def _destination(node: QueueNode | TopicNode) -> QueueCore | TopicCore:
+    """Return what a sender's messages go to."""
+    core = node.core
+    if isinstance(core, TopicCore) or (isinstance(core, QueueCore) and isinstance(core.declaration, Queue)):
+        return core
+    raise AmqpError(NOT_ALLOWED, f"messages cannot be sent to '{core.path}'")
 
 
 def _make_request_link(
     session: "Session", attach: Attach, path: str, namespace: Namespace
 ) -> IncomingLink | OutgoingLink:
-    """Make one half of a request-response pair; either half of a queue's needs the queue."""
+    """Make one half of a request-response pair; either half of an entity's needs the entity."""
     answer, dialect = answer_cbs, CBS_DIALECT
     if path != CBS:
         core = namespace.node(path.removesuffix(MANAGEMENT_SUFFIX)).core
         answer, dialect = partial(answer_management, core), MANAGEMENT_DIALECT
     if attach.role == RECEIVER:
-        return ReplyOutlet(session, attach, path, _field(attach.target, _ADDRESS))
+        return ReplyOutlet(session, attach, path, read_address(attach.target))
     return RequestInlet(session, attach, path, answer, dialect)
-
-
-def _path(terminus: Described | None) -> str:
-    """Return the path a source or target names."""
-    if terminus is not None and terminus.descriptor == _COORDINATOR:
-        raise AmqpError(NOT_IMPLEMENTED, "the local Service Bus has no transactions")
-    address = _field(terminus, _ADDRESS)
-    if not isinstance(address, str):
-        raise AmqpError(INVALID_FIELD, "a link without an address")
-    return path_of(address)
-
-
-def _refuse_filters(source: Described | None) -> None:
-    """Refuse what would change which messages arrive: sessions, above all."""
-    filters = _field(source, _FILTER)
-    if filters:
-        names = ", ".join(sorted(map(str, filters)))
-        raise AmqpError(NOT_IMPLEMENTED, f"the local Service Bus has no {names} yet")
-
-
-def _field(terminus: Described | None, place: int) -> Value:
-    """Return a field of a source or target; None if it is not there."""
-    if terminus is None or not isinstance(terminus.value, list) or len(terminus.value) <= place:
-        return None
-    return terminus.value[place]

@@ -15,6 +15,9 @@ MESSAGE_SIZE_EXCEEDED = "amqp:link:message-size-exceeded"
 ARGUMENT_ERROR = "com.microsoft:argument-error"
 MESSAGE_LOCK_LOST = "com.microsoft:message-lock-lost"
 MESSAGE_NOT_FOUND = "com.microsoft:message-not-found"
+SESSION_CANNOT_BE_LOCKED = "com.microsoft:session-cannot-be-locked"
+SESSION_LOCK_LOST = "com.microsoft:session-lock-lost"
+TIMEOUT = "com.microsoft:timeout"
 
 
 class AmqpError(Exception):

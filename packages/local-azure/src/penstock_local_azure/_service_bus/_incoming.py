@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from ._decode import DecodeError
 from ._errors import DECODE_ERROR, MESSAGE_SIZE_EXCEEDED, NOT_FOUND, AmqpError
-from ._namespace import Node
 from ._outcomes import Accepted, Outcome, Rejected, write_outcome
 from ._performatives import RECEIVER, Attach, Disposition, Transfer
+from ._queue import QueueCore
 from ._requests import Dialect, Reply, Request, read_request, write_reply
 from ._sections import read_batch, read_message
+from ._topic import TopicCore
 
 if TYPE_CHECKING:
     from ._session import Session
@@ -31,6 +32,7 @@ class IncomingLink(ABC):
     def __init__(self, session: "Session", attach: Attach) -> None:
         self.handle = attach.handle
         self._session = session
+        self._attach = attach
         self._received = 0
         self._credit = 0
         self._first: Transfer | None = None
@@ -44,6 +46,11 @@ class IncomingLink(ABC):
             AmqpError: to reject it.
             DecodeError: the same.
         """
+
+    def open(self) -> None:
+        """Answer the attach, and let the client send."""
+        self._session.answer(self._attach)
+        self.grant()
 
     def grant(self) -> None:
         """Raise the client's credit to its full height."""
@@ -89,18 +96,16 @@ class IncomingLink(ABC):
             self.grant()
 
 
-class QueueInlet(IncomingLink):
-    """A sender's link into a queue."""
+class EntityInlet(IncomingLink):
+    """A sender's link into a queue or topic."""
 
-    def __init__(self, session: "Session", attach: Attach, node: Node) -> None:
+    def __init__(self, session: "Session", attach: Attach, core: QueueCore | TopicCore) -> None:
         super().__init__(session, attach)
-        self._core = node.core
+        self._core = core
 
     def take(self, payload: bytes, message_format: int) -> None:
         """Enqueue a message, or all messages of a batch: every one is read before the first is enqueued."""
-        messages = read_batch(payload) if message_format == BATCH_FORMAT else [read_message(payload)]
-        for message in messages:
-            self._core.enqueue(message)
+        self._core.enqueue(read_batch(payload) if message_format == BATCH_FORMAT else [read_message(payload)])
 
 
 class RequestInlet(IncomingLink):

@@ -13,7 +13,7 @@ _LOCKED_UNTIL: Final = encode(Symbol("x-opt-locked-until"))
 _MESSAGE_STATE: Final = encode(Symbol("x-opt-message-state"))
 _SEQUENCE_NUMBER: Final = encode(Symbol("x-opt-sequence-number"))
 
-_SCHEDULED = Int(2)
+_DEFERRED, _SCHEDULED = Int(1), Int(2)
 
 
 def write_marked(entry: Entry, locked_until: int | None = None) -> bytes:
@@ -26,6 +26,8 @@ def write_marked(entry: Entry, locked_until: int | None = None) -> bytes:
         marks.append((_LOCKED_UNTIL, Timestamp(locked_until)))
     if entry.source is not None:
         marks.append((_DEAD_LETTER_SOURCE, entry.source))
+    if entry.is_deferred:
+        marks.append((_MESSAGE_STATE, _DEFERRED))
     if entry.due is not None:
         marks.append((_MESSAGE_STATE, _SCHEDULED))
     body = b"".join(key + encode(value) for key, value in marks)

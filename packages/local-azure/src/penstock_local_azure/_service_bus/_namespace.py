@@ -1,122 +1,44 @@
-"""The namespace: its entities by address, and for each the receivers that share its messages."""
+"""The namespace: its entities by address."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
+from ._basic_queue import BasicQueue
 from ._clock import Clock
-from ._declarations import Queue
+from ._declarations import Queue, Subscription, Topic
+from ._entrance import Entrance
 from ._errors import NOT_FOUND, AmqpError
+from ._node import Node, QueueNode, TopicNode
 from ._queue import QueueCore
+from ._topic import TopicCore
 from ._types import Value
 
 CBS: Final = "$cbs"
 MANAGEMENT_SUFFIX: Final = "/$management"
 DEAD_LETTER_SUFFIX: Final = "/$DeadLetterQueue"
-
-
-class Outlet(Protocol):
-    """A receiver, as the node that serves it sees it."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether one more message may be sent to it now."""
-
-    def deliver(self) -> None:
-        """Send it the next message of its queue."""
-
-
-class Node:
-    """A queue at an address: gives its messages to receivers in turn and keeps its appointments with time."""
-
-    def __init__(self, path: str, core: QueueCore) -> None:
-        self.path = path
-        self.core = core
-        core.changed = self.wake
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._outlets: deque[Outlet] = deque()
-        self._is_awake = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
-
-    def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start to serve."""
-        self._loop = loop
-        self.wake()
-
-    def close(self) -> None:
-        """Serve no more; what is in the queue stays there."""
-        self._loop = None
-        self._is_awake = False
-        self._cancel_timer()
-
-    def attach(self, outlet: Outlet) -> None:
-        """Add a receiver."""
-        self._outlets.append(outlet)
-
-    def detach(self, outlet: Outlet) -> None:
-        """Remove a receiver; what it holds stays locked until the locks expire."""
-        if outlet in self._outlets:
-            self._outlets.remove(outlet)
-
-    def wake(self) -> None:
-        """See to it that messages flow, once per turn of the event loop however often this is called."""
-        if self._loop is not None and not self._is_awake:
-            self._is_awake = True
-            self._loop.call_soon(self._pump, self._loop)
-
-    def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Deliver what can be delivered: one message to each receiver in turn."""
-        if self._loop is not loop:  # closed since it was woken
-            return
-        self._is_awake = False
-        self.core.advance()
-        refused = 0
-        while self.core.active and refused < len(self._outlets):
-            outlet = self._outlets[0]
-            self._outlets.rotate(-1)
-            if outlet.ready:
-                outlet.deliver()
-                refused = 0
-            else:
-                refused += 1
-        self._set_timer(loop)
-
-    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the node woken when something is due; an earlier wake-up that is set already will do."""
-        due = self.core.next_due()
-        if due is None or (self._timer is not None and self._due <= due):
-            return
-        self._cancel_timer()
-        self._due = due
-        self._timer = loop.call_later(max(0.0, due - self.core.clock.now()), self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.wake()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+SUBSCRIPTIONS: Final = "/Subscriptions/"
 
 
 class Namespace:
     """All entities: declared up front, found by address.
 
     Raises:
-        ValueError: if two queues have the same name.
+        ValueError: if two entities have the same path.
     """
 
-    def __init__(self, queues: Iterable[Queue], clock: Clock) -> None:
-        self._nodes: dict[str, Node] = {}
-        self._queues: list[tuple[Queue, Node, Node]] = []
-        for queue in queues:
-            self._declare(queue, clock)
+    def __init__(self, entities: Iterable[Queue | Topic], clock: Clock) -> None:
+        self._nodes: dict[str, QueueNode | TopicNode] = {}
+        self._queues: list[tuple[QueueCore, BasicQueue]] = []
+        self._topics: list[TopicCore] = []
+        for entity in entities:
+            if isinstance(entity, Topic):
+                self._declare_topic(entity, clock)
+            else:
+                self._declare_queue(entity, entity.name, clock)
 
-    def node(self, path: str) -> Node:
+    def node(self, path: str) -> QueueNode | TopicNode:
         """Return the node at a path; paths are compared without regard to case.
 
         Raises:
@@ -128,27 +50,44 @@ class Namespace:
         return node
 
     def stats(self) -> dict[str, dict[str, Value]]:
-        """Count, queue by queue."""
-        return {queue.name: _counts(node.core, dead.core) for queue, node, dead in self._queues}
+        """Count, entity by entity."""
+        topics = {topic.path: _topic_counts(topic) for topic in self._topics}
+        return topics | {queue.path: _queue_counts(queue, dead) for queue, dead in self._queues}
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start to serve all entities."""
-        for node in self._nodes.values():
+        for node in self._every_node():
             node.open(loop)
 
     def close(self) -> None:
         """Serve no more."""
-        for node in self._nodes.values():
+        for node in self._every_node():
             node.close()
 
-    def _declare(self, queue: Queue, clock: Clock) -> None:
-        if queue.name.lower() in self._nodes:
-            raise ValueError(f"the queue {queue.name!r} is declared twice")
-        dead_core = QueueCore(queue, clock)
-        core = QueueCore(queue, clock, dead_letters=dead_core)
-        node, dead = Node(queue.name, core), Node(queue.name + DEAD_LETTER_SUFFIX, dead_core)
-        self._nodes[node.path.lower()], self._nodes[dead.path.lower()] = node, dead
-        self._queues.append((queue, node, dead))
+    def _every_node(self) -> Iterable[Node]:
+        return self._nodes.values()
+
+    def _declare_topic(self, topic: Topic, clock: Clock) -> None:
+        subscriptions = [
+            self._declare_queue(subscription, f"{topic.name}{SUBSCRIPTIONS}{subscription.name}", clock)
+            for subscription in topic.all_subscriptions()
+        ]
+        core = TopicCore(topic, clock, subscriptions)
+        self._topics.append(core)
+        self._place(topic.name, TopicNode(core))
+
+    def _declare_queue(self, declaration: Queue | Subscription, path: str, clock: Clock) -> QueueCore:
+        dead = BasicQueue(path + DEAD_LETTER_SUFFIX, declaration.lock_duration, clock)
+        core = QueueCore(declaration, clock, dead, path=path)
+        self._queues.append((core, dead))
+        self._place(core.path, QueueNode(core))
+        self._place(dead.path, QueueNode(dead))
+        return core
+
+    def _place(self, path: str, node: QueueNode | TopicNode) -> None:
+        if path.lower() in self._nodes:
+            raise ValueError(f"{path!r} is declared twice")
+        self._nodes[path.lower()] = node
 
 
 def path_of(address: object) -> str:
@@ -157,14 +96,27 @@ def path_of(address: object) -> str:
     return (urlsplit(text).path if "://" in text else text).strip("/")
 
 
-def _counts(core: QueueCore, dead: QueueCore) -> dict[str, Value]:
+def _queue_counts(core: QueueCore, dead: BasicQueue) -> dict[str, Value]:
     core.advance()
     return {
         "active": core.active,
         "locked": core.locked,
-        "scheduled": core.scheduled,
-        "dead_lettered": dead.active + dead.locked,
+        "deferred": core.deferred,
+        **_entrance_counts(core.entrance),
+        "dead_lettered": dead.active + dead.locked + dead.deferred,
         "completed": core.completed,
-        "enqueued": core.enqueued,
-        "suppressed": list(core.suppressed),
+        "expired": core.expired,
+    }
+
+
+def _topic_counts(core: TopicCore) -> dict[str, Value]:
+    core.advance()
+    return _entrance_counts(core.entrance)
+
+
+def _entrance_counts(entrance: Entrance) -> dict[str, Value]:
+    return {
+        "scheduled": len(entrance.scheduled),
+        "enqueued": entrance.enqueued,
+        "suppressed": list(entrance.suppressed),
     }

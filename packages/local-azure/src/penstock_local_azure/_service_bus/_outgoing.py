@@ -4,12 +4,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ._errors import NOT_IMPLEMENTED, AmqpError
+from ._errors import AmqpError
 from ._marks import write_marked
-from ._namespace import Node
+from ._node import QueueNode
 from ._outcomes import Accepted, Modified, Outcome, Rejected, Released
 from ._performatives import SETTLED, Attach, Flow
-from ._types import Described
+from ._queue import DEAD_LETTER_DESCRIPTION, DEAD_LETTER_REASON
+from ._types import Described, Value
 
 if TYPE_CHECKING:
     from ._session import Session
@@ -23,8 +24,17 @@ class OutgoingLink:
     def __init__(self, session: "Session", attach: Attach) -> None:
         self.handle = attach.handle
         self._session = session
+        self._attach = attach
         self._credit = 0
         self._sent = 0
+
+    def open(self) -> None:
+        """Answer the attach, or see to it that it will be.
+
+        Raises:
+            AmqpError: if it is refused.
+        """
+        self._session.answer(self._attach)
 
     def on_flow(self, flow: Flow) -> None:
         """Take the credit granted; on drain use it up at once, and say so."""
@@ -42,7 +52,11 @@ class OutgoingLink:
         """Send what waited for credit or window."""
 
     def close(self) -> None:
-        """Let go of what the link was attached to."""
+        """End with the link: one of its two ends has detached it."""
+
+    def lost(self) -> None:
+        """End with the connection."""
+        self.close()
 
     def _transfer(self, payload: bytes, tag: bytes, *, is_settled: bool) -> int:
         """Send one message; return its delivery id."""
@@ -54,11 +68,18 @@ class OutgoingLink:
 class QueueOutlet(OutgoingLink):
     """A receiver's link out of a queue: in peek-lock mode, or deleting what it sends."""
 
-    def __init__(self, session: "Session", attach: Attach, node: Node) -> None:
+    session_id: str | None = None
+    """The message session it receives from."""
+
+    def __init__(self, session: "Session", attach: Attach, node: QueueNode) -> None:
         super().__init__(session, attach)
         self._node = node
         self._deletes = attach.snd_settle_mode == SETTLED
-        node.attach(self)
+
+    def open(self) -> None:
+        """Answer the attach, and join the queue's receivers."""
+        super().open()
+        self._node.attach(self)
 
     @property
     def ready(self) -> bool:
@@ -89,26 +110,26 @@ class QueueOutlet(OutgoingLink):
                     core.complete(token)
                 case Released():
                     core.release(token)
-                case Modified(undeliverable_here=True):
-                    what = "the local Service Bus does not defer messages yet"
-                    return Rejected(AmqpError(NOT_IMPLEMENTED, what).composite())
-                case Modified():
-                    core.abandon(token)
+                case Modified(_, is_set_aside, properties):
+                    core.amend(token, properties or {})
+                    (core.defer if is_set_aside else core.abandon)(token)
                 case Rejected(error):
-                    core.dead_letter(token, *_dead_letter_details(error))
+                    reason, description, properties = _dead_letter_details(error)
+                    core.amend(token, properties)
+                    core.dead_letter(token, reason, description)
                     return Rejected()
         except AmqpError as error:
             return Rejected(error.composite())
         return outcome
 
     def _deliver_for_good(self) -> None:
-        entry = self._node.core.take()
+        entry = self._node.core.take(self.session_id)
         if entry is not None:
             self._transfer(write_marked(entry), entry.sequence_number.to_bytes(16), is_settled=True)
 
     def _deliver_locked(self) -> None:
         core = self._node.core
-        lock = core.lock()
+        lock = core.lock(self.session_id)
         if lock is not None:
             payload = write_marked(lock.entry, core.clock.timestamp(lock.expires))
             # The tag is the lock token, in the byte order of .NET's Guid.
@@ -136,11 +157,15 @@ class ReplyOutlet(OutgoingLink):
             self._transfer(self._waiting.popleft(), self._sent.to_bytes(8), is_settled=True)
 
 
-def _dead_letter_details(error: Described | None) -> tuple[str | None, str | None]:
-    """Read reason and description out of a rejection; without the vendor's own, condition and description serve."""
+def _dead_letter_details(error: Described | None) -> tuple[str | None, str | None, dict[Value, Value]]:
+    """Read reason, description and properties to set out of a rejection.
+
+    Without the vendor's own condition, condition and description serve.
+    """
     if error is None or not isinstance(error.value, list):
-        return None, None
+        return None, None, {}
     condition, description, info = [*error.value, None, None, None][:3]
-    if condition == _DEAD_LETTER and isinstance(info, dict):
-        return info.get("DeadLetterReason"), info.get("DeadLetterErrorDescription")
-    return condition, description
+    if condition != _DEAD_LETTER or not isinstance(info, dict):
+        return condition, description, {}
+    properties = {key: value for key, value in info.items() if key not in (DEAD_LETTER_REASON, DEAD_LETTER_DESCRIPTION)}
+    return info.get(DEAD_LETTER_REASON), info.get(DEAD_LETTER_DESCRIPTION), properties

@@ -1,110 +1,85 @@
-"""The queue itself: a synchronous state machine that knows neither sockets nor AMQP links.
+"""A queue or subscription: on top of the basic queue it counts deliveries, schedules, expires and buries messages."""
 
-A message is *active* (in line), *locked* (delivered, its settlement awaited) or *scheduled* (not in line yet). Time
-enters through the clock only; `advance` applies what it brings: locks expire, scheduled messages become active.
-Every operation advances first, so that a lock is lost the moment it expires, whether or not a timer has fired.
-"""
-
-from collections.abc import Callable
-from heapq import heappop, heappush, nsmallest
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from math import inf
+from typing import Final
 from uuid import UUID, uuid4
 
+from ._basic_queue import BasicQueue
 from ._clock import Clock
-from ._declarations import Queue
-from ._entries import Entry, Lock
-from ._errors import MESSAGE_LOCK_LOST, MESSAGE_NOT_FOUND, NOT_ALLOWED, AmqpError
-from ._history import History
+from ._declarations import Queue, Subscription
+from ._entrance import Entrance
+from ._entries import Entry
+from ._errors import NOT_ALLOWED, AmqpError
+from ._expiry import EXPIRED, EXPIRED_DESCRIPTION, expiry, limited
+from ._message_sessions import MessageSessions, SessionLock
 from ._sections import Message
 
-MAX_DELIVERY_COUNT_EXCEEDED = "MaxDeliveryCountExceeded"
+DEAD_LETTER_REASON: Final = "DeadLetterReason"
+DEAD_LETTER_DESCRIPTION: Final = "DeadLetterErrorDescription"
+"""The application properties that say why a message is a dead letter."""
+
+MAX_DELIVERY_COUNT_EXCEEDED: Final = "MaxDeliveryCountExceeded"
+NO_SESSION_ID: Final = "Session ID is null."
+NO_SESSION_ID_DESCRIPTION: Final = "Session enabled entity doesn't allow a message whose session identifier is null."
 
 
-class QueueCore:
-    """One queue, or one dead-letter queue.
+class QueueCore(BasicQueue):
+    """One queue, or one subscription.
 
     Args:
-        declaration: The queue's properties.
+        declaration: Its properties.
         clock: Where time comes from.
-        dead_letters: Where dead letters go; None makes this a dead-letter queue, which counts no failed deliveries
-            and detects no duplicates.
+        dead_letters: Where dead letters go.
+        path: Its address; None: the declared name.
         new_token: Makes lock tokens.
     """
 
     def __init__(
         self,
-        declaration: Queue,
+        declaration: Queue | Subscription,
         clock: Clock,
+        dead_letters: BasicQueue,
         *,
-        dead_letters: "QueueCore | None" = None,
+        path: str | None = None,
         new_token: Callable[[], UUID] = uuid4,
     ) -> None:
+        super().__init__(path or declaration.name, declaration.lock_duration, clock, new_token=new_token)
         self.declaration = declaration
-        self.completed = 0
-        self.enqueued = 0
-        self.suppressed: list[str] = []
-        self.clock = clock
+        self.expired = 0
+        """How many messages were dropped because nobody received them in time."""
         self._dead_letters = dead_letters
-        self.changed: Callable[[], None] = lambda: None
-        """Called when a message may have become receivable, or something may be due earlier than before."""
-        self._new_token = new_token
-        self._history = History(declaration.duplicate_detection if dead_letters else None)
-        self._numbers = count(1)
-        self._entries: dict[int, Entry] = {}
-        self._active: list[int] = []
-        self._locks: dict[UUID, Lock] = {}
-        self._scheduled = 0
-        self._timers: list[tuple[float, int, UUID | None]] = []
-
-    # --- what is in it
-
-    @property
-    def active(self) -> int:
-        """How many messages are in line."""
-        return len(self._active)
-
-    @property
-    def locked(self) -> int:
-        """How many messages are delivered and not settled."""
-        return len(self._locks)
-
-    @property
-    def scheduled(self) -> int:
-        """How many messages wait for their time."""
-        return self._scheduled
-
-    def peek(self, start: int, limit: int) -> list[Entry]:
-        """Return up to `limit` entries in whatever state, in order from the sequence number `start` on."""
-        self.advance()
-        numbers = nsmallest(limit, (number for number in self._entries if number >= start))
-        return [self._entries[number] for number in numbers]
+        window = declaration.duplicate_detection if isinstance(declaration, Queue) else None
+        self.entrance = Entrance(window, clock, self._agenda, self._admit)
+        if declaration.requires_session:
+            self.sessions = MessageSessions(declaration.lock_duration, self._lines, clock, self._agenda)
+            self.sessions.ended = self._take_back
 
     # --- how it gets in
 
-    def enqueue(self, message: Message) -> int:
-        """Take a message in: to the end of the line, or into the schedule if it names a later time.
+    def enqueue(self, messages: Iterable[Message]) -> list[int]:
+        """Take messages in, all or none: to the end of the line, or into the schedule if they name a later time.
 
-        Returns its sequence number. A duplicate gets one too and is dropped: the sender cannot tell (Service Bus
-        documentation, "Duplicate detection").
+        Returns their sequence numbers.
+
+        Raises:
+            AmqpError: not-allowed, if one belongs to no message session where all must.
         """
         self.advance()
-        number = next(self._numbers)
-        if not self._history.admit(message.message_id, self.clock.now()):
-            self.suppressed.append(str(message.message_id))
-            return number
-        self.enqueued += 1
-        entry = Entry(number, message, self.clock.timestamp())
-        due = self.clock.now() if message.scheduled_for is None else self.clock.instant(message.scheduled_for)
-        if due > self.clock.now():
-            self._schedule(entry, due)
-        else:
-            self.put(entry)
-        return number
+        messages = list(messages)
+        if self.sessions is not None and any(message.session_id is None for message in messages):
+            what = "the SessionId of a message was not set, and the entity, which requires sessions, takes none without"
+            raise AmqpError(NOT_ALLOWED, what)
+        numbers = [self.entrance.enqueue(message) for message in messages]
+        self.changed()
+        return numbers
 
-    def put(self, entry: Entry) -> None:
-        """Put an entry in line, at the place its sequence number gives it."""
-        self._entries[entry.sequence_number] = entry
-        heappush(self._active, entry.sequence_number)
+    def take_copy(self, message: Message) -> None:
+        """Take in what a topic hands on; a message without a session where all must have one is a dead letter."""
+        self.advance()
+        self.entrance.pass_on(message)
         self.changed()
 
     def cancel(self, number: int) -> None:
@@ -114,150 +89,99 @@ class QueueCore:
             AmqpError: message-not-found, if there is none under this number (any more).
         """
         self.advance()
-        entry = self._entries.get(number)
-        if entry is None or entry.due is None:
-            raise AmqpError(MESSAGE_NOT_FOUND, f"no scheduled message has the sequence number {number}")
-        self._scheduled -= 1
-        del self._entries[number]
+        self.entrance.cancel(number)
 
-    # --- how it gets out
-
-    def take(self) -> Entry | None:
-        """Take the first message out for good: receive and delete."""
-        self.advance()
-        entry = self._next()
-        if entry is not None:
-            self._forget(entry)
-        return entry
-
-    def lock(self) -> Lock | None:
-        """Lock the first message for a receiver; a new lock makes for a new `next_due`."""
-        self.advance()
-        entry = self._next()
-        if entry is None:
-            return None
-        expires = self.clock.now() + self.declaration.lock_duration
-        lock = Lock(self._new_token(), entry, expires)
-        self._locks[lock.token] = lock
-        heappush(self._timers, (expires, entry.sequence_number, lock.token))
-        return lock
-
-    def renew(self, token: UUID) -> float:
-        """Let a lock last a full lock duration from now; return the instant it expires."""
-        lock = self._held(token)
-        lock.expires = self.clock.now() + self.declaration.lock_duration
-        return lock.expires
-
-    def complete(self, token: UUID) -> None:
-        """Settle: the message is done with."""
-        self._forget(self._unlock(token))
-
-    def abandon(self, token: UUID) -> None:
-        """Settle: the delivery counts as failed, the message goes back to its place."""
-        self._return_failed(self._unlock(token))
-
-    def release(self, token: UUID) -> None:
-        """Settle: the message goes back to its place and nothing is counted."""
-        self.put(self._unlock(token))
-
-    def dead_letter(self, token: UUID, reason: str | None, description: str | None) -> None:
-        """Settle: the message moves to the dead-letter queue and says why.
-
-        Raises:
-            AmqpError: message-lock-lost; not-allowed, if this is the dead-letter queue.
-        """
-        if self._dead_letters is None:
-            raise AmqpError(NOT_ALLOWED, "a message in a dead-letter queue cannot be dead-lettered")
-        self._bury(self._unlock(token), self._dead_letters, reason, description)
-
-    # --- what time brings
-
-    def advance(self) -> None:
-        """Apply everything that is due by now."""
-        now = self.clock.now()
-        while self._timers and self._timers[0][0] <= now:
-            _, number, token = heappop(self._timers)
-            if token is None:
-                self._on_time(number)
-            else:
-                self._on_expiry(token, now)
-
-    def next_due(self) -> float | None:
-        """Return the instant at which `advance` may next have something to do."""
-        while self._timers and self._is_over(*self._timers[0][1:]):
-            heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
-
-    def _is_over(self, number: int, token: UUID | None) -> bool:
-        """Whether a timer has lost its cause: its lock is settled, its message cancelled."""
-        return number not in self._entries if token is None else token not in self._locks
-
-    def _on_time(self, number: int) -> None:
-        """Put a scheduled message in line, under a new number, as one that was enqueued just now."""
-        entry = self._entries.pop(number, None)
-        if entry is None:  # cancelled
+    def _admit(self, number: int, message: Message) -> None:
+        message = limited(message, self.declaration.time_to_live)
+        entry = Entry(number, message, self.clock.timestamp(), expires=expiry(message, self.clock.now()))
+        if self.sessions is not None and message.session_id is None:
+            self._bury(entry, NO_SESSION_ID, NO_SESSION_ID_DESCRIPTION)
             return
-        self._scheduled -= 1
-        entry.due = None
-        entry.sequence_number = next(self._numbers)
-        entry.enqueued_at = self.clock.timestamp()
+        if entry.expires < inf:
+            on_expiry = partial(self._on_expiry, entry)
+            entry.appointment = self._agenda.add(entry.expires, on_expiry, rank=number)
         self.put(entry)
 
-    def _on_expiry(self, token: UUID, now: float) -> None:
-        lock = self._locks.get(token)
-        if lock is None:  # settled
-            return
-        if lock.expires > now:  # renewed
-            heappush(self._timers, (lock.expires, lock.entry.sequence_number, token))
-            return
-        del self._locks[token]
-        self._return_failed(lock.entry)
+    # --- what becomes of what was locked
+
+    def renew(self, token: UUID) -> float:
+        """Let a lock last a full lock duration from now; return the instant it expires.
+
+        Raises:
+            AmqpError: message-lock-lost; not-allowed in a message session, whose own lock is to be renewed.
+        """
+        if self.sessions is not None:
+            raise AmqpError(NOT_ALLOWED, "in a session it is the session's lock that is renewed")
+        return super().renew(token)
+
+    def defer(self, token: UUID) -> None:
+        """Settle: the message is set aside, and the delivery counted; that alone makes no dead letter."""
+        entry = self._unlock(token)
+        entry.is_deferred = True
+        entry.delivery_count += 1
+
+    def dead_letter(self, token: UUID, reason: str | None, description: str | None) -> None:
+        """Settle: the message moves to the dead-letter queue and says why."""
+        entry = self._unlock(token)
+        self._remove(entry)
+        self._bury(entry, reason, description)
 
     # --- the steps these are made of
 
-    def _next(self) -> Entry | None:
-        return self._entries[heappop(self._active)] if self._active else None
+    def _everything(self) -> Iterator[Entry]:
+        return chain(self._entries.values(), self.entrance.scheduled)
 
-    def _schedule(self, entry: Entry, due: float) -> None:
-        entry.due = due
-        self._scheduled += 1
-        self._entries[entry.sequence_number] = entry
-        heappush(self._timers, (due, entry.sequence_number, None))
+    def _session_of(self, entry: Entry) -> str | None:
+        return None if self.sessions is None else entry.message.session_id
+
+    def _session_lock(self, entry: Entry) -> SessionLock | None:
+        session_id = entry.message.session_id
+        return None if self.sessions is None or session_id is None else self.sessions.held(session_id)
+
+    def _take_back(self, session_id: str, is_expired: bool) -> None:  # noqa: FBT001 - a callback has no keywords
+        """Return what a message session's receiver has not settled; that counts as failed if its lock expired."""
+        for entry in self._locks.undo_session(session_id):
+            if is_expired:
+                self._return_failed(entry)
+            else:
+                self._return(entry)
         self.changed()
 
-    def _held(self, token: UUID) -> Lock:
-        self.advance()
-        lock = self._locks.get(token)
-        if lock is None:
-            raise AmqpError(MESSAGE_LOCK_LOST, "the lock has expired, or the message is settled already")
-        return lock
-
-    def _unlock(self, token: UUID) -> Entry:
-        lock = self._held(token)
-        del self._locks[token]
-        return lock.entry
-
-    def _forget(self, entry: Entry) -> None:
-        del self._entries[entry.sequence_number]
-        self.completed += 1
+    def _return(self, entry: Entry) -> None:
+        """Put an entry back to where it was, unless it has expired meanwhile; what is deferred stays."""
+        if not entry.is_deferred and entry.expires <= self.clock.now():
+            self._expire(entry)
+        else:
+            super()._return(entry)
 
     def _return_failed(self, entry: Entry) -> None:
-        """Count a failed delivery, unless the message is a dead letter already; too many make it one."""
+        """Count a failed delivery; too many make a dead letter."""
         allowed = self.declaration.max_delivery_count
-        if self._dead_letters is None:
-            self.put(entry)
-            return
         entry.delivery_count += 1
         if entry.delivery_count < allowed:
-            self.put(entry)
+            self._return(entry)
             return
+        self._remove(entry)
         description = f"Message could not be consumed after {allowed} delivery attempts."
-        self._bury(entry, self._dead_letters, MAX_DELIVERY_COUNT_EXCEEDED, description)
+        self._bury(entry, MAX_DELIVERY_COUNT_EXCEEDED, description)
 
-    def _bury(self, entry: Entry, dead_letters: "QueueCore", reason: str | None, description: str | None) -> None:
-        """Move an entry, under its number, to the dead-letter queue."""
-        told = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+    def _on_expiry(self, entry: Entry) -> None:
+        """Expire a message in line; a locked one is looked at when it comes back, a deferred one stays."""
+        if entry.lock is None and not entry.is_deferred:
+            self._lines.discard(self._session_of(entry), entry.sequence_number)
+            self._expire(entry)
+
+    def _expire(self, entry: Entry) -> None:
+        """Drop a message that has outlived its time, or dead-letter it where that is declared."""
+        self._remove(entry)
+        if self.declaration.dead_letter_on_expiration:
+            self._bury(entry, EXPIRED, EXPIRED_DESCRIPTION)
+        else:
+            self.expired += 1
+
+    def _bury(self, entry: Entry, reason: str | None, description: str | None) -> None:
+        """Put an entry, under its number, into the dead-letter queue, where nothing expires."""
+        told = {DEAD_LETTER_REASON: reason, DEAD_LETTER_DESCRIPTION: description}
         entry.message = entry.message.with_application_properties({k: v for k, v in told.items() if v is not None})
-        entry.source = self.declaration.name
-        del self._entries[entry.sequence_number]
-        dead_letters.put(entry)
+        entry.source, entry.is_deferred, entry.expires = self.path, False, inf
+        self._dead_letters.put(entry)

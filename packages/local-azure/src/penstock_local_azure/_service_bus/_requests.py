@@ -28,6 +28,11 @@ class Request(NamedTuple):
         """The name of what is to be done."""
         return str(self.properties.get("operation", ""))
 
+    @property
+    def link_name(self) -> str | None:
+        """The name of the link on whose behalf its sender asks."""
+        return self.properties.get("associated-link-name")
+
 
 class Reply(NamedTuple):
     """What is answered: a status as in HTTP, a sentence, and for errors the condition."""

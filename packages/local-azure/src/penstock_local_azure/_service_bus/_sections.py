@@ -5,7 +5,7 @@ own marks; and, when it dead-letters, two application properties. Everything els
 passes through byte for byte.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -29,6 +29,10 @@ BROKER_ANNOTATIONS: Final = frozenset(
     }
 )
 """Annotations that are the broker's to write: ignored when a sender sets them."""
+
+_MESSAGE_ID, _GROUP_ID = 0, 10
+_TTL = 2
+"""Places of fields in the properties, and in the header."""
 
 _NULL = encode(None)
 _NO_HEADER = (_NULL,) * 4
@@ -113,6 +117,10 @@ class Message:
     body: bytes = b""
     """All body sections and the footer."""
     message_id: str | None = None
+    session_id: str | None = None
+    """The message session it belongs to: AMQP's group id."""
+    time_to_live: int | None = None
+    """Milliseconds."""
     scheduled_for: int | None = None
     """Milliseconds since the epoch before which the sender does not want it delivered."""
 
@@ -129,9 +137,17 @@ class Message:
             )
         )
 
-    def with_application_properties(self, entries: dict[str, str]) -> "Message":
+    def with_time_to_live(self, milliseconds: int) -> "Message":
+        """Return a copy that lives so long."""
+        durable, priority, _, first_acquirer = self.header
+        header = (durable, priority, encode(UInt(milliseconds)), first_acquirer)
+        return replace(self, header=header, time_to_live=milliseconds)
+
+    def with_application_properties(self, entries: Mapping[str, Value]) -> "Message":
         """Return a copy with these application properties set."""
-        body = b"".join(encode(key) + encode(value) for key, value in entries.items())
+        if not entries:
+            return self
+        body = b"".join(encode(str(key)) + encode(value) for key, value in entries.items())
         properties = self.application_properties.without(entries).plus(2 * len(entries), body)
         return replace(self, application_properties=properties)
 
@@ -148,13 +164,17 @@ def read_message(payload: bytes) -> Message:
     header, properties = found.get(HEADER), found.get(PROPERTIES)
     annotations = _map(payload, found.get(MESSAGE_ANNOTATIONS))
     body = min((section.start for section in found.values() if section.code >= DATA), default=len(payload))
+    fields = _NO_HEADER if header is None else _encoded_fields(payload, header.value, len(_NO_HEADER))
+    message_id, session_id = (None, None) if properties is None else _ids(payload, properties.value)
     return Message(
-        header=_NO_HEADER if header is None else _encoded_fields(payload, header.value, len(_NO_HEADER)),
+        header=fields,
         annotations=annotations.without(BROKER_ANNOTATIONS),
         properties=b"" if properties is None else payload[properties.start : properties.end],
         application_properties=_map(payload, found.get(APPLICATION_PROPERTIES)),
         body=payload[body:],
-        message_id=None if properties is None else _message_id(payload, properties.value),
+        message_id=message_id,
+        session_id=session_id,
+        time_to_live=_time_to_live(fields),
         scheduled_for=_scheduled_for(annotations),
     )
 
@@ -209,10 +229,17 @@ def _encoded_fields(payload: bytes, offset: int, count: int) -> tuple[bytes, ...
     return (*fields, *[_NULL] * (count - len(fields)))
 
 
-def _message_id(payload: bytes, offset: int) -> str | None:
-    """Read the first field of the properties as text: Service Bus compares ids as such."""
-    message_id, _ = decode(_encoded_fields(payload, offset, 1)[0])
-    return None if message_id is None else str(message_id)
+def _ids(payload: bytes, offset: int) -> tuple[str | None, str | None]:
+    """Read message id and group id out of the properties, as text: Service Bus compares ids as such."""
+    fields = _encoded_fields(payload, offset, _GROUP_ID + 1)
+    message_id, group_id = (decode(fields[place])[0] for place in (_MESSAGE_ID, _GROUP_ID))
+    return (None if message_id is None else str(message_id), None if group_id is None else str(group_id))
+
+
+def _time_to_live(header: tuple[bytes, ...]) -> int | None:
+    """Read how long a message is to live; none at all, or nothing, is no wish."""
+    milliseconds, _ = decode(header[_TTL])
+    return milliseconds if isinstance(milliseconds, UInt) and milliseconds else None
 
 
 def _map(payload: bytes, section: Section | None) -> RawMap:

@@ -7,7 +7,8 @@ from typing import Self, cast
 
 from ._clock import Clock
 from ._connection import Connection
-from ._declarations import Queue
+from ._declarations import Queue, Topic
+from ._faults import Faults
 from ._frames import EMPTY
 from ._namespace import Namespace
 from ._types import Value
@@ -23,33 +24,35 @@ class ServiceBus:
     The unmodified SDK talks to it through `connection_string`: AMQP 1.0 over plain TCP on loopback.
 
     Args:
-        queues: What the namespace contains: `Queue`s, or names for queues with the service's defaults. Anything else
-            is refused as not found, as the service does.
+        entities: What the namespace contains: `Queue`s, `Topic`s, or names for queues with the service's defaults.
+            Anything else is refused as not found, as the service does.
         host: The address to listen on.
         port: The port to listen on; 0: one that is free.
         clock: A steady clock in seconds: measures locks, schedules and the duplicate detection window.
         wall_clock: Seconds since the epoch: what messages are stamped with.
 
     Raises:
-        ValueError: if two queues have the same name.
+        ValueError: if two entities have the same path.
         OSError: on entering, if the port is in use.
     """
 
     def __init__(
         self,
-        queues: Iterable[Queue | str],
+        entities: Iterable[Queue | Topic | str],
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        declared = [Queue(queue) if isinstance(queue, str) else queue for queue in queues]
+        declared = [Queue(entity) if isinstance(entity, str) else entity for entity in entities]
         self._namespace = Namespace(declared, Clock(clock, wall_clock))
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
         self._connections: set[_Protocol] = set()
+        self.faults = Faults()
+        """What goes wrong on the wire, and the account of it."""
 
     @property
     def port(self) -> int:
@@ -64,10 +67,11 @@ class ServiceBus:
         return f"Endpoint={endpoint};{access};UseDevelopmentEmulator=true"
 
     def stats(self) -> dict[str, dict[str, Value]]:
-        """Return the namespace's own accounts, queue by queue.
+        """Return the namespace's own accounts by the paths of queues, subscriptions and topics.
 
-        `active`, `locked`, `scheduled` and `dead_lettered` count what is there now; `enqueued` and `completed` all
-        messages so far; `suppressed` lists the ids of the messages that duplicate detection dropped.
+        `active`, `locked`, `deferred`, `scheduled` and `dead_lettered` count what is there now; `enqueued`, `completed`
+        and `expired` (dropped, because nobody received it in time) all messages so far; `suppressed` lists the ids of
+        the messages that duplicate detection dropped. A topic has only `enqueued`, `scheduled` and `suppressed`.
         """
         return self._namespace.stats()
 
@@ -88,17 +92,18 @@ class ServiceBus:
         self._namespace.close()
 
     def _connect(self) -> "_Protocol":
-        return _Protocol(self._namespace, self._connections)
+        return _Protocol(self._namespace, self.faults, self._connections)
 
 
 class _Protocol(asyncio.Protocol):
     """Carries bytes between a transport and an engine; writes once per turn of the event loop."""
 
-    def __init__(self, namespace: Namespace, connections: "set[_Protocol]") -> None:
-        self._engine = Connection(namespace, self._flush_soon)
+    def __init__(self, namespace: Namespace, faults: Faults, connections: "set[_Protocol]") -> None:
+        self._engine = Connection(namespace, self._flush_soon, faults)
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
+        self._hold: asyncio.TimerHandle | None = None
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -122,22 +127,34 @@ class _Protocol(asyncio.Protocol):
         """Tell the engine."""
         self._engine.lost()
         self._connections.discard(self)
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
+        for timer in (self._heartbeat, self._hold):
+            if timer is not None:
+                timer.cancel()
 
     def _flush_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self._is_held_back():
             return
         self._transport.write(self._engine.take_output())
         if self._engine.closed:
             self._transport.close()
 
+    def _is_held_back(self) -> bool:
+        """Whether the fault script wants the output to be late."""
+        if self._hold is None and (delay := self._engine.line.take_delay()):
+            self._hold = asyncio.get_running_loop().call_later(delay, self._release)
+        return self._hold is not None
+
+    def _release(self) -> None:
+        self._hold = None
+        self._flush()
+
     def _beat(self) -> None:
         """Send empty frames often enough for the peer's idle timeout."""
         if self._transport is not None and self._engine.idle_timeout is not None:
-            self._transport.write(EMPTY)
+            if not self._engine.line.is_stalled:
+                self._transport.write(EMPTY)
             half = self._engine.idle_timeout / 2
             self._heartbeat = asyncio.get_running_loop().call_later(half, self._beat)

@@ -42,7 +42,7 @@ class Session:
         self._connection = connection
         self._channel = channel
         self._links: dict[int, IncomingLink | OutgoingLink] = {}
-        self._refused: set[int] = set()
+        self._detached: set[int] = set()
         self._unsettled: dict[int, tuple[QueueOutlet, UUID]] = {}
         self._next_incoming = begin.next_outgoing_id
         self._next_outgoing = _FIRST_ID
@@ -95,12 +95,52 @@ class Session:
         named = [link for link in found if reply_to is not None and link.reply_to == reply_to]
         return (named or found)[-1] if found else None
 
+    def link_of(self, delivery: int) -> int | None:
+        """Return the handle of the link on which a delivery awaits its settlement; None if it does not."""
+        held = self._unsettled.get(delivery)
+        return None if held is None else held[0].handle
+
+    def answer(self, attach: Attach, **told: Value) -> None:
+        """Send our half of an attach: the same link seen from the other end."""
+        ours = Attach(
+            attach.name,
+            attach.handle,
+            not attach.role,
+            attach.snd_settle_mode,
+            attach.rcv_settle_mode,
+            attach.source,
+            attach.target,
+            initial_delivery_count=0 if attach.role == RECEIVER else None,
+            max_message_size=MAX_MESSAGE_SIZE,
+        )
+        self.send(ours._replace(**told))
+
+    def refuse(self, attach: Attach, error: AmqpError) -> None:
+        """Attach to nothing and detach at once: that is how a link is refused (part 2, section 2.6.3)."""
+        self._links.pop(attach.handle, None)
+        self.answer(attach, source=None, target=None)
+        self._send_detach(attach.handle, error)
+
+    def detach(self, handle: int, error: AmqpError | None) -> None:
+        """Take a link away from the peer, and say why if there is a reason."""
+        self._let_go(self._link(handle))
+        self._send_detach(handle, error)
+
     def close(self) -> None:
-        """Let go of all links; locks stay until they expire."""
+        """End all links, as the peer has asked for."""
+        for link in list(self._links.values()):
+            self._let_go(link)
+
+    def lost(self) -> None:
+        """Forget all links: the connection is gone. Locks stay until they expire."""
         for link in self._links.values():
-            _let_go(link)
+            if isinstance(link, OutgoingLink):
+                link.lost()
         self._links.clear()
-        self._unsettled.clear()
+
+    def _send_detach(self, handle: int, error: AmqpError | None) -> None:
+        self._detached.add(handle)
+        self.send(Detach(handle, closed=True, error=None if error is None else error.composite()))
 
     def _transmit(self, body: bytes) -> None:
         """Send a transfer, or hold it back until the peer opens its window."""
@@ -137,10 +177,11 @@ class Session:
     def _on_transfer(self, transfer: Transfer, payload: bytes) -> None:
         self._next_incoming += 1
         self._since_flow += 1
-        link = self._link(transfer.handle)
-        if not isinstance(link, IncomingLink):
-            raise AmqpError(NOT_ALLOWED, "a transfer on a link that carries messages the other way")
-        link.on_transfer(transfer, payload)
+        if transfer.handle not in self._detached:
+            link = self._link(transfer.handle)
+            if not isinstance(link, IncomingLink):
+                raise AmqpError(NOT_ALLOWED, "a transfer on a link that carries messages the other way")
+            link.on_transfer(transfer, payload)
         if self._since_flow > _WINDOW // 2:
             self.send_flow()
 
@@ -170,7 +211,7 @@ class Session:
             self._resume()
             if flow.echo:
                 self.send_flow()
-        elif flow.handle not in self._refused:
+        elif flow.handle not in self._detached:
             link = self._link(flow.handle)
             if isinstance(link, OutgoingLink):  # a sender's flow only tells what it has
                 link.on_flow(flow)
@@ -185,51 +226,27 @@ class Session:
             raise AmqpError(NOT_ALLOWED, f"the handle {attach.handle} is in use")
         try:
             link = make_link(self, attach, self._connection.namespace)
+            link.open()
         except AmqpError as error:
-            self._refuse(attach, error)
-            return
-        self._links[attach.handle] = link
-        self.send(_answer(attach)._replace(max_message_size=MAX_MESSAGE_SIZE))
-        if isinstance(link, IncomingLink):
-            link.grant()
-
-    def _refuse(self, attach: Attach, error: AmqpError) -> None:
-        """Attach to nothing and detach at once: that is how a link is refused (part 2, section 2.6.3)."""
-        self._refused.add(attach.handle)
-        self.send(_answer(attach)._replace(source=None, target=None))
-        self.send(Detach(attach.handle, closed=True, error=error.composite()))
+            self.refuse(attach, error)
+        else:
+            self._links[attach.handle] = link
 
     def _on_detach(self, detach: Detach) -> None:
-        if detach.handle in self._refused:  # the answer to ours
-            self._refused.remove(detach.handle)
+        if detach.handle in self._detached:  # the answer to ours
+            self._detached.remove(detach.handle)
             return
-        link = self._link(detach.handle)
-        del self._links[detach.handle]
-        _let_go(link)
-        self._unsettled = {number: held for number, held in self._unsettled.items() if held[0] is not link}
+        self._let_go(self._link(detach.handle))
         self.send(Detach(detach.handle, closed=detach.closed))
+
+    def _let_go(self, link: IncomingLink | OutgoingLink) -> None:
+        del self._links[link.handle]
+        if isinstance(link, OutgoingLink):
+            link.close()
+        self._unsettled = {number: held for number, held in self._unsettled.items() if held[0] is not link}
 
     def _link(self, handle: int) -> IncomingLink | OutgoingLink:
         link = self._links.get(handle)
         if link is None:
             raise AmqpError(UNATTACHED_HANDLE, f"no link is attached as {handle}")
         return link
-
-
-def _answer(attach: Attach) -> Attach:
-    """Return our half of an attach: the same link seen from the other end."""
-    return Attach(
-        attach.name,
-        attach.handle,
-        not attach.role,
-        attach.snd_settle_mode,
-        attach.rcv_settle_mode,
-        attach.source,
-        attach.target,
-        initial_delivery_count=0 if attach.role == RECEIVER else None,
-    )
-
-
-def _let_go(link: IncomingLink | OutgoingLink) -> None:
-    if isinstance(link, OutgoingLink):
-        link.close()
