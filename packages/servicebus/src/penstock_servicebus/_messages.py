@@ -140,7 +140,7 @@ def _senders_properties(message: ServiceBusReceivedMessage) -> dict[str | bytes,
 
 def _traced(trace: TraceContext) -> dict[str | bytes, Any]:
     """The properties that carry a trace."""
-    return {name: value for name, value in trace.properties().items()}  # noqa: C416 - bytes would be keys, too
+    return {name: _typed("STRING", value) for name, value in trace.properties().items()}
 
 
 def _own_properties(identity: Identity) -> dict[str | bytes, Any]:

@@ -14,6 +14,7 @@ from penstock_servicebus._sdk_internals import patient, withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
+_SWEEP_EACH = 0.002  # s more for each message asked for: what arrives after the end goes back, and has to come again
 _MOST = 64  # messages asked for in one call
 _IDLE_TURN = 1.0  # s the socket is read at a stretch on an idle queue; between two the SDK sees to tokens
 _SHORTEST = 0.001  # s; the SDK wants more than zero
@@ -66,7 +67,7 @@ class Reception:
         self._asking = True
         try:
             if busy or room > 1:
-                wait = max(min(_GLANCE if room == 1 else _SWEEP, until), _SHORTEST)
+                wait = max(min(_GLANCE if room == 1 else _SWEEP + room * _SWEEP_EACH, until), _SHORTEST)
                 async with calling("receive messages", wait=wait):
                     messages = await receiver.receive_messages(room, max_wait_time=wait)
             else:
