@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 KIND = sys.argv[1]
-BATCH, AHEAD = 50, 50
+BATCH, AHEAD = 50, 100
 WORK_SECONDS, SLOTS = 0.05, 10
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
