@@ -26,6 +26,7 @@ from penstock_servicebus._watchdog import Watchdog
 
 _BREAKER_THRESHOLD = 5  # environment failures in a row
 _BREAKER_MAX_PAUSE = 60.0  # s between two probes
+_LONGEST_LOOK = 20.0  # s a link for the next session stays half open: less than after which openings count as stuck
 
 
 def assemble(
@@ -86,7 +87,7 @@ def _session_owners(connection: Connection, options: Options, shared: Shared) ->
     lookout = Lookout()
 
     def next_session() -> ServiceBusReceiver:
-        return options.source.next_session(connection.client, wait=shared.pace.seconds)
+        return options.source.next_session(connection.client, wait=min(shared.pace.seconds, _LONGEST_LOOK))
 
     def owner() -> SessionOwner:
         return SessionOwner(Link(name, next_session, options.random), lookout, shared)

@@ -257,6 +257,30 @@ async def test_work_of_a_session_that_is_lost_is_given_up_and_done_again(bus: Se
     assert [result.message_id for result in await far_end.read("out", 2)] == ["s-0/0", "s-1/0"]
 
 
+async def test_cut_connections_lose_nothing_double_nothing_and_mix_nothing_up(
+    bus: ServiceBus, far_end: Any, eventually: Any
+) -> None:
+    finished: dict[str, list[str]] = defaultdict(list)
+
+    async def work(message: str, context: MessageContext) -> str:
+        await asyncio.sleep(0.05)
+        finished[str(context.session_id)].append(message)
+        return message
+
+    await far_end.send("short", *in_sessions("a", "b", "c", each=12))
+    async with handler_of(bus, work, "short") as handler:
+        for done in (6, 18):
+            await eventually(lambda done=done: handler.total_processed_messages >= done)
+            for connection in list(bus._connections):
+                connection.abort()
+        await eventually(lambda: bus.stats()["short"]["completed"] == 36)
+
+    assert bus.stats()["out"]["enqueued"] == 36
+    for session, messages in finished.items():
+        first_times = list(dict.fromkeys(messages))
+        assert first_times == [f"{session}-{number}" for number in range(12)]
+
+
 async def test_an_idle_worker_keeps_one_connection_that_looks_for_sessions(bus: ServiceBus, eventually: Any) -> None:
     async def echo(message: str) -> str:
         return message
