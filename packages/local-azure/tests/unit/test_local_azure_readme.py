@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from penstock_local_azure import LocalAzure
+from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
-PROGRAM, TEST = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PROGRAM, TEST, ENTITIES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def run(block: str) -> dict[str, Any]:
@@ -29,3 +29,11 @@ def test_the_program_prints_an_answer_and_its_account(capsys: pytest.CaptureFixt
 
 async def test_the_test_passes(local_azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:
     await run(TEST)["test_the_model_is_asked_once"](local_azure, monkeypatch)
+
+
+def test_the_entities_can_be_declared() -> None:
+    names = {"LocalAzure": LocalAzure, "Queue": Queue, "Subscription": Subscription, "Topic": Topic}
+
+    azure = eval(ENTITIES, names)  # noqa: S307  # our own page
+
+    assert azure.stats()["service_bus"]["queues"].keys() >= {"grouped", "news", "news/Subscriptions/audit"}
