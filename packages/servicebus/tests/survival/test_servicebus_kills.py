@@ -33,9 +33,9 @@ else:
     fleets = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("worker_fleet.py"))))
 
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (250, 3, 3)
+TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (200, 3, 3)
 QUEUES = [
-    Queue("in", lock_duration=5.0, duplicate_detection=3600.0, max_delivery_count=100),
+    Queue("in", lock_duration=4.0, duplicate_detection=3600.0, max_delivery_count=100),
     Queue("out", duplicate_detection=3600.0),
 ]
 BUSY, FORCED, LOST = "com.microsoft:server-busy", "amqp:link:detach-forced", "com.microsoft:message-lock-lost"
@@ -81,7 +81,7 @@ def errands(total: int, chance: random.Random) -> tuple[list[ServiceBusMessage],
                 errand["failures"] = failures - 2
             case 6:
                 expected[message_id] = fleets.Expected()
-                errand["seconds"] = 6.0  # longer than a lock lasts
+                errand["seconds"] = 5.0  # longer than a lock lasts
             case _:
                 expected[message_id] = fleets.Expected()
         messages.append(ServiceBusMessage(json.dumps(errand), message_id=message_id))
