@@ -9,6 +9,8 @@ import json
 import os
 import random
 import runpy
+import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -108,8 +110,7 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
         fleet = fleets.Fleet(bus, tmp_path, WORKERS, max_retries=MAX_RETRIES)
         async with fleet.at_work():
             for kill in range(1, KILLS + 1):
-                some = TOTAL * 0.7 * kill / (KILLS + 1)
-                await fleets.until(lambda some=some: bus.stats()["out"]["enqueued"] >= some, within=1800)
+                await fleets.until(partial(has_results, bus, TOTAL * 0.7 * kill / (KILLS + 1)), within=1800)
                 fleet.kill_one(chance)
             await fleets.until(lambda: fleets.is_worked_off(bus), within=1800)
             bus.faults.clear()
@@ -118,8 +119,12 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
 
     assert judgement.is_clean, judgement
     assert fleet.kills == KILLS
-    assert ended == [0] * WORKERS
+    assert set(ended) <= {0, -signal.SIGTERM}  # which ends one that has just been started again
     assert {(type(fault).__name__, on) for fault, on in EVERY_FAULT} == {fired[:2] for fired in bus.faults.fired}
+
+
+def has_results(bus: ServiceBus, enough: float) -> bool:
+    return int(bus.stats()["out"]["enqueued"]) >= enough
 
 
 async def test_results_that_are_refused_keep_their_messages_through_a_kill(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ async def judged_after_a_kill_while_results_are_refused(directory: Path, **setti
         bus.faults.add(Refuse(BUSY), on="send", entity="out")
         fleet = fleets.Fleet(bus, directory, 1, **settings)
         async with fleet.at_work():
-            await fleets.until(lambda: bus.faults.fired["Refuse", "send", "out"] >= 2)
+            await fleets.until(lambda: sum(bus.faults.fired.values()) >= 2)
             fleet.kill_one(random.Random())
             bus.faults.clear()
             await fleets.until(lambda: fleets.is_worked_off(bus))

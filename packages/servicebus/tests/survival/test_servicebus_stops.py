@@ -27,7 +27,7 @@ OVERHEAD = 10.0
 """Seconds that closing may take on a busy machine; the SDK alone takes one for each connection."""
 
 
-async def stopped(directory: Path, errands: dict[str, Any], **settings: Any) -> tuple[dict[str, set[str]], Any, float]:
+async def stopped(directory: Path, errands: dict[str, Any], **settings: Any) -> tuple[dict[str, Any], Any, float]:
     """Stop a worker in the midst of all its work; return what is where, what it counted, and how long it took."""
     async with ServiceBus(QUEUES) as bus:
         messages = [ServiceBusMessage(json.dumps(errand), message_id=name) for name, errand in errands.items()]
