@@ -68,7 +68,8 @@ class MessageContext:
         enqueued_at: When it was enqueued.
         correlation_id: As the sender wrote it.
         subject: As the sender wrote it.
-        properties: The application properties; text is `str`, a timestamp whole milliseconds since 1970.
+        properties: The application properties; text is `str` (and binary that can be read as text:
+            the SDK does not tell them apart), a timestamp whole milliseconds since 1970.
         session_id: The session it belongs to, as the sender wrote it.
         session: What is kept with that session; None where the handler was not told `sessions=True`.
         trace: The trace it belongs to; results and copies carry it on.

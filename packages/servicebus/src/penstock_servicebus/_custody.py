@@ -8,6 +8,7 @@ from azure.servicebus.aio import ServiceBusReceiver
 from penstock_servicebus._clock import Clock
 from penstock_servicebus._context import MessageContext, working_on
 from penstock_servicebus._held import Held, report
+from penstock_servicebus._identity import Identity
 from penstock_servicebus._messages import identity_of, properties_of
 from penstock_servicebus._session import OwnedSession
 from penstock_servicebus._settlement import LOCK_LOST, count, settle
@@ -39,16 +40,22 @@ class Custody:
 
     def take(self, message: ServiceBusReceivedMessage, session: OwnedSession | None = None) -> Held:
         """Take charge of a message just received."""
-        identity = identity_of(message, self._source.path)
+        identity = self.identity_of(message)
         enqueued, now = message.enqueued_time_utc, self._clock.monotonic()
         age = max(self._clock.wall() - enqueued.timestamp(), 0.0) if enqueued is not None else 0.0
         self._counts.received += 1
         self._counts.in_progress += 1
-        return Held(message, identity, self.context_of(message, session), age, now)
+        return Held(message, identity, self.context_of(message, identity, session), age, now)
 
-    def context_of(self, message: ServiceBusReceivedMessage, session: OwnedSession | None = None) -> MessageContext:
+    def identity_of(self, message: ServiceBusReceivedMessage) -> Identity:
+        """Who a message is."""
+        return identity_of(message, self._source.path)
+
+    def context_of(
+        self, message: ServiceBusReceivedMessage, identity: Identity, session: OwnedSession | None = None
+    ) -> MessageContext:
         """What may be known about a message; where there are no copies, a failed delivery is a failed attempt."""
-        identity, properties = identity_of(message, self._source.path), properties_of(message)
+        properties = properties_of(message)
         deliveries = message.delivery_count or 0
         ends = self._clock.monotonic() + self._max_handling_time
         return MessageContext(

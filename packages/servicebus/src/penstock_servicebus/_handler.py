@@ -188,7 +188,7 @@ class AsyncServiceBusHandler:
         Raises:
             UndecodableMessage: The body is not what the processor takes.
         """
-        context = self._custody.context_of(message)
+        context = self._custody.context_of(message, self._custody.identity_of(message))
         with working_on(context):
             return await self._processor(self._processor.decode(body_of(message)), context)
 

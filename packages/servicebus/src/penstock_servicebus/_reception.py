@@ -10,10 +10,11 @@ from penstock_servicebus._errors import ServiceBusUnavailable
 from penstock_servicebus._idle_call import IdleCall
 from penstock_servicebus._intake import Intake
 from penstock_servicebus._pace import Pace
-from penstock_servicebus._sdk_internals import withdraw_credit
+from penstock_servicebus._sdk_internals import patient, withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
+_IDLE_TURN = 1.0  # s the socket is read at a stretch on an idle queue; between two the SDK sees to tokens
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _HASTY_CALLS = 3  # empty answers far too early that mean a dead link
 _SILENCE = 30.0  # s without a message until the broker is asked for a sign of life
@@ -90,8 +91,9 @@ class Reception:
         """
         await self._make_sure(receiver)
         began = time.monotonic()
-        async with calling("receive messages", wait=wait):
-            messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait))
+        with patient(receiver, min(wait, _IDLE_TURN)):
+            async with calling("receive messages", wait=wait):
+                messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait))
         if messages is None:
             return []
         took = time.monotonic() - began

@@ -45,7 +45,7 @@ class SessionOwner:
         self._lookout = lookout
         self._shared = shared
         self._idle_call = IdleCall()
-        self._ends = self._renew_at = math.inf
+        self._renew_at = math.inf
         self._wakeup = Wakeup()
         self._work: asyncio.Task[Verdict] | None = None
 
@@ -169,10 +169,7 @@ class SessionOwner:
             LockLost: It is too late for that.
             ServiceBusUnavailable: The link is broken.
         """
-        now = self._shared.clock.monotonic()
-        if now >= self._ends:
-            raise LockLost("cannot renew a session's lock: it has expired")
-        if now >= self._renew_at:
+        if self._shared.clock.monotonic() >= self._renew_at:
             async with calling("renew a session's lock"):
                 self._hold(await receiver.session.renew_lock())
             self._shared.counts.locks_renewed += 1
@@ -181,4 +178,4 @@ class SessionOwner:
         """Take note of how long the session is ours."""
         clock = self._shared.clock
         life = math.inf if until is None else until.timestamp() - clock.wall()
-        self._ends, self._renew_at = clock.monotonic() + life, clock.monotonic() + life / 2
+        self._renew_at = clock.monotonic() + life / 2

@@ -28,8 +28,8 @@ class Processor:
     def __init__(self, function: ProcessorFunction) -> None:
         behind = _behind(function)
         parameters = _positional(function)
-        self.name: str = behind.__qualname__
-        self.code: CodeType = behind.__code__
+        self.name: str = getattr(behind, "__qualname__", type(behind).__name__)
+        self.code: CodeType | None = getattr(behind, "__code__", None)
         self.decode: Decoder = decoder_for(_annotation(parameters[0], behind))
         self._function: Callable[..., Awaitable[Any]] = function
         self._wants_context = len(parameters) > 1 and _takes_context(parameters[1], behind)
@@ -42,15 +42,14 @@ class Processor:
 def _positional(function: ProcessorFunction) -> list[inspect.Parameter]:
     """The parameters that a call by position reaches: the message, and perhaps a context."""
     parameters = list(inspect.signature(function).parameters.values())
-    reached = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    named = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    reached = named or [each for each in parameters if each.kind is each.VAR_POSITIONAL]
     if not reached:
         raise TypeError("processor_function must take the message as its first argument")
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     for each in parameters:
-        if each not in reached[:2] and each.default is each.empty and each.kind not in variadic:
-            raise TypeError(
-                f"processor_function must take a message and perhaps its context, but not {each.name!r} too"
-            )
+        optional = each.default is not each.empty or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        if each not in reached[:2] and not optional:
+            raise TypeError(f"processor_function must take a message and perhaps its context, not {each.name!r} too")
     return reached
 
 

@@ -186,10 +186,11 @@ async def test_context_variables_tell_any_logger_which_message_is_worked_on(
             record.stamp = (message_id.get(), trace_id.get())
             return True
 
-    logger = logging.getLogger("penstock_test_stamps")
+    logger, ours = logging.getLogger("penstock_test_stamps"), logging.getLogger("penstock_servicebus")
     stamp = Stamp()
-    logger.addFilter(stamp)
-    caplog.set_level(logging.INFO, logger=logger.name)
+    for each in (logger, ours):
+        each.addFilter(stamp)
+        caplog.set_level(logging.INFO, logger=each.name)
 
     async def work(message: str) -> None:
         await asyncio.sleep(0)
@@ -203,10 +204,12 @@ async def test_context_variables_tell_any_logger_which_message_is_worked_on(
         "in", *(ServiceBusMessage(name, message_id=name, application_properties=properties) for name in "abc")
     )
     await run(bus, work, messages=3)
-    logger.removeFilter(stamp)
+    for each in (logger, ours):
+        each.removeFilter(stamp)
 
     stamps = {record.getMessage(): vars(record)["stamp"] for record in caplog.records if record.name == logger.name}
     assert stamps == {name: (name, TRACE.trace_id) for name in "abc"}
+    assert {vars(record)["stamp"] for record in caplog.records if record.name == ours.name} == set(stamps.values())
     assert (message_id.get(), trace_id.get()) == ("", "")
 
 

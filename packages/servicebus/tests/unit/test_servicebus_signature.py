@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -36,6 +37,10 @@ async def of_its_own(message: str, retries: int = 3, *more: str, verbose: bool =
     return message, retries, more, verbose
 
 
+async def whatever_comes(*arguments: str) -> Any:
+    return arguments
+
+
 class Worker:
     async def process(self, message: str, context: MessageContext) -> Any:
         return message, context
@@ -54,6 +59,8 @@ async def with_an_option(option: str, message: str, context: MessageContext) -> 
         (annotated_with_a_default, ("x", CONTEXT)),
         (not_annotated, ("x", CONTEXT)),
         (of_its_own, ("x", 3, (), False)),
+        (whatever_comes, ("x",)),
+        (AsyncMock(return_value="mocked"), "mocked"),
         (Worker().process, ("x", CONTEXT)),
         (partial(with_an_option, "o"), ("o", "x", CONTEXT)),
     ],
@@ -72,8 +79,8 @@ async def takes_only_names(*, message: str) -> None: ...
     ("function", "text"),
     [
         (takes_something_else, "second parameter 'count' must be a MessageContext, not int"),
-        (takes_too_much, "but not 'count' too"),
-        (takes_it_by_name, "but not 'context' too"),
+        (takes_too_much, "not 'count' too"),
+        (takes_it_by_name, "not 'context' too"),
         (takes_only_names, "must take the message as its first argument"),
     ],
 )
