@@ -1,4 +1,4 @@
-"""Connections that stay open and say nothing more: each ends with a new one, and with every message where it belongs."""
+"""Connections that stay open and say nothing more: each ends with a new one, and no message is lost or doubled."""
 
 from collections.abc import AsyncIterator
 from typing import Any
