@@ -139,7 +139,8 @@ def _senders_properties(message: ServiceBusReceivedMessage) -> dict[str | bytes,
 
 def _traced(trace: TraceContext) -> dict[str | bytes, Any]:
     """The properties that carry a trace."""
-    return {name: value for name, value in trace.properties().items()}  # noqa: C416 - bytes would be keys, too
+    # With their AMQP type, which spares the SDK most of the time it takes to find out.
+    return {name: {"TYPE": "STRING", "VALUE": value} for name, value in trace.properties().items()}
 
 
 def _own_properties(identity: Identity) -> dict[str | bytes, Any]:
