@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import runpy
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import worker_fleet as fleets
 else:
     fleets = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("worker_fleet.py"))))
+
+_log = logging.getLogger(__name__)
 
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
 TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (200, 3, 3)
@@ -115,8 +118,11 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
             await fleets.until(lambda: fleets.is_worked_off(bus), within=1800)
             bus.faults.clear()
             ended = await fleet.stop()
+        doubles = len(bus.stats()["out"]["suppressed"]) + len(bus.stats()["in"]["suppressed"])
         judgement = await fleets.judge(bus, expected)
 
+    _log.info("%d workers started, %d killed; %d doubles removed", fleet.started, fleet.kills, doubles)
+    _log.info("%d faults: %s", bus.faults.fired.total(), bus.faults.fired)
     assert judgement.is_clean, judgement
     assert fleet.kills == KILLS
     assert set(ended) <= {0, -signal.SIGTERM}  # which ends one that has just been started again

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import runpy
 import time
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import worker_fleet as fleets
 else:
     fleets = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("worker_fleet.py"))))
+
+_log = logging.getLogger(__name__)
 
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
 SECONDS = 240.0 if FULL else 8.0
@@ -51,6 +54,8 @@ async def soaked(directory: Path, *, seconds: float = SECONDS, **settings: Any) 
             left = {"tasks": await fleet.tasks() - tasks, "links": links_of(bus) - links}
             assert await fleet.stop() == [0]
         left |= {"locks": bus.stats()["in"]["locked"], "links after the end": links_of(bus)}
+        _log.info("%d messages, %d faults", bus.stats()["in"]["completed"], bus.faults.fired.total())
+        _log.info("MiB: %s", memory[1])
         assert bus.faults.fired
     return {**left, "memory": growth(memory[1])}
 

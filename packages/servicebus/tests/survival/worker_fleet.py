@@ -38,7 +38,7 @@ class Fleet:
         self._size = size
         self._settings = json.dumps({"bus": bus.connection_string, **settings})
         self._processes: dict[int, Process] = {}
-        self._started = 0
+        self.started = 0
         self._is_stopping = False
         self.kills = 0
 
@@ -120,8 +120,8 @@ class Fleet:
                     await process.wait()
 
     async def _start(self) -> Process:
-        self._started += 1
-        stem = self._directory / f"worker-{self._started:03}"
+        self.started += 1
+        stem = self._directory / f"worker-{self.started:03}"
         with stem.with_suffix(".out").open("wb") as output, stem.with_suffix(".err").open("wb") as errors:
             return await asyncio.create_subprocess_exec(
                 sys.executable, str(SCRIPT), self._settings, stdout=output, stderr=errors
