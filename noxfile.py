@@ -4,6 +4,7 @@
 one session.
 """
 
+import shutil
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -115,7 +116,17 @@ def tests(session: nox.Session, package: str) -> None:
     sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
     folders = [f"packages/{package}/tests/{kind}" for kind in ("unit", "integration")]
     present = [folder for folder in folders if (ROOT / folder).is_dir()]
+    install_scripts(session, ROOT / "packages" / package / "tests" / "js")
     session.run("pytest", "-q", "--numprocesses=auto", *present, *session.posargs)
+
+
+def install_scripts(session: nox.Session, folder: Path) -> None:
+    """Install what the JavaScript in a folder needs, as its lock says; tests skip it where there is no npm."""
+    npm = shutil.which("npm")
+    if npm is not None and (folder / "package-lock.json").is_file():
+        session.run_install(
+            npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", f"--prefix={folder}", external=True
+        )
 
 
 @nox.session

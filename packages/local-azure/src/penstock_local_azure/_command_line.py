@@ -2,16 +2,21 @@
 
 import argparse
 from dataclasses import KW_ONLY, dataclass
-from math import isfinite, nan
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
+from ._entity_options import (
+    QUEUE_OPTIONS,
+    SUBSCRIPTION_OPTIONS,
+    TOPIC_OPTIONS,
+    read_queues,
+    read_topics,
+    syntax,
+)
 from ._local_azure import LocalAzure
 from ._openai import Deployment
-from ._service_bus import Queue
 
 PROGRAM: Final = "penstock-local-azure"
 _LAST_PORT: Final = 65_535
-_QUEUE_OPTIONS: Final = {"dedupe": "duplicate_detection", "lock": "lock_duration"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ def read_command(arguments: list[str] | None = None) -> Command:
 def _local_azure(options: argparse.Namespace) -> LocalAzure:
     """Build the stand-ins."""
     return LocalAzure(
-        [_queue(text) for text in options.queue],
+        [*read_queues(options.queue), *read_topics(options.topic, options.subscription)],
         [Deployment(name, tpm=options.tpm, rpm=options.rpm) for name in options.deployment or ["gpt-4o"]],
         containers=options.container,
         judge=options.judge,
@@ -55,27 +60,6 @@ def _local_azure(options: argparse.Namespace) -> LocalAzure:
         blob_port=options.blob_port,
         control_port=options.control_port,
     )
-
-
-def _queue(text: str) -> Queue:
-    """Read `NAME`, or `NAME:OPTION=SECONDS` with options parted by commas."""
-    name, _, options = text.partition(":")
-    values = dict(_queue_option(option, text) for option in options.split(",") if options)
-    return Queue(name, **values)
-
-
-def _queue_option(option: str, text: str) -> tuple[str, Any]:
-    """Read one option of a queue, as an argument of `Queue`."""
-    key, _, value = option.partition("=")
-    if key not in _QUEUE_OPTIONS:
-        raise ValueError(f"--queue takes NAME or NAME:dedupe=SECONDS,lock=SECONDS, not {text!r}")
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = nan
-    if not isfinite(seconds):
-        raise ValueError(f"the seconds in --queue {text!r} are no number")
-    return _QUEUE_OPTIONS[key], seconds
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,7 +78,13 @@ def _parser() -> argparse.ArgumentParser:
         "Prints the environment that leads to them and runs until Ctrl-C or SIGTERM.",
     )
     told = parser.add_argument
-    told("--queue", action="append", default=[], metavar="NAME[:dedupe=S,lock=S]", help="a queue; may be repeated")
+    for name, place, options, help_ in (
+        ("--queue", "NAME", QUEUE_OPTIONS, "a queue; may be repeated"),
+        ("--topic", "NAME", TOPIC_OPTIONS, "a topic; may be repeated, and left out if a subscription names it"),
+        ("--subscription", "TOPIC/NAME", SUBSCRIPTION_OPTIONS, "a subscription to a topic; may be repeated"),
+    ):
+        metavar = syntax(place, options, "S").replace(":", "[:") + "]"
+        told(name, action="append", default=[], metavar=metavar, help=help_)
     told("--container", action="append", default=[], metavar="NAME", help="a blob container; may be repeated")
     told("--deployment", action="append", metavar="NAME", help="a model deployment; may be repeated (default gpt-4o)")
     told("--tpm", type=int, default=600_000, help="tokens per minute of each deployment (default %(default)s)")

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from penstock_local_azure import Queue, Subscription, Topic
 from penstock_local_azure._command_line import read_command
 
 PATIENCE = 30.0
@@ -52,6 +53,18 @@ async def test_json_tells_the_environment_and_where_the_accounts_are() -> None:
         assert ready["environment"]["AZURE_STORAGE_CONTAINER"] == "files"
         assert stats["service_bus"]["queues"].keys() == {"in"}
         assert stats["openai"]["deployments"]["gpt-4o"]["tpm"] == 7
+
+
+def test_entities_are_read_with_their_options() -> None:
+    asked = ["--queue", "in:session,ttl=60", "--topic", "news:dedupe=600", "--subscription", "news/one:lock=5"]
+
+    command = read_command([*asked, "--subscription", "other/one:session"])
+
+    assert command.azure.service_bus.entities == (
+        Queue("in", requires_session=True, time_to_live=60.0),
+        Topic("news", [Subscription("one", lock_duration=5.0)], duplicate_detection=600.0),
+        Topic("other", [Subscription("one", requires_session=True)]),
+    )
 
 
 async def test_export_lines_are_what_a_shell_reads() -> None:
@@ -133,6 +146,12 @@ async def test_a_port_in_use_is_one_sentence_and_status_2() -> None:
         (["--queue", "in:dedupe=soon"], "'in:dedupe=soon'"),
         (["--queue", "in:lock=nan"], "'in:lock=nan'"),
         (["--queue", "in:speed=5"], "NAME:dedupe=SECONDS"),
+        (["--queue", "in:session=1"], "'in:session=1'"),
+        (["--queue", "in:ttl"], "'in:ttl'"),
+        (["--queue", "in:ttl=0"], "time_to_live must be positive"),
+        (["--topic", "news:lock=5"], "--topic takes NAME or NAME:dedupe=SECONDS, not"),
+        (["--subscription", "news"], "--subscription takes TOPIC/NAME, not 'news'"),
+        (["--subscription", "news/one", "--subscription", "news/One"], "twice"),
         (["--queue", "in", "--queue", "in"], "twice"),
         (["--deployment", " "], "name must not be blank"),
         (["--container", "No_Container"], "No_Container"),

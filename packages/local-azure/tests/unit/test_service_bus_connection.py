@@ -49,8 +49,8 @@ from penstock_local_azure._service_bus._performatives import (
     decode_performative,
     encode_performative,
 )
-from penstock_local_azure._service_bus._sections import DATA
-from penstock_local_azure._service_bus._types import Described, Symbol, ULong, Value
+from penstock_local_azure._service_bus._sections import DATA, PROPERTIES
+from penstock_local_azure._service_bus._types import Described, Symbol, UInt, ULong, Value
 
 P = TypeVar("P", bound=Performative)
 
@@ -542,3 +542,109 @@ class TestRequests:
         outcome = read_outcome(disposition.state or Described(0, []))
         assert isinstance(outcome, Rejected)
         assert _condition(outcome.error) == "amqp:not-found"
+
+
+class TestMessageSessions:
+    """Service Bus's own sessions, each granted to one link."""
+
+    @pytest.fixture
+    async def hand(self) -> list[float]:
+        """The time, in seconds, in a list of one."""
+        return [0.0]
+
+    @pytest.fixture
+    async def namespace(self, hand: list[float]) -> AsyncIterator[Namespace]:
+        queue = Queue("q", lock_duration=60.0, requires_session=True)
+        namespace = Namespace([queue], Clock(lambda: hand[0], lambda: hand[0]))
+        namespace.open(asyncio.get_running_loop())
+        yield namespace
+        namespace.close()
+
+    def _ask(self, peer: Peer, session_id: str | None, *, handle: int = 1, within: int = 5000) -> None:
+        source = Described(ULong(0x28), ["q", *[None] * 6, {Symbol("com.microsoft:session-filter"): session_id}])
+        properties: dict[str, Value] = {Symbol("com.microsoft:timeout"): UInt(within)}
+        name, target = f"r{handle}", _terminus(0x29, "me")
+        peer.say(Attach(name, handle, RECEIVER, 0, 1, source, target, properties=properties))
+
+    def _send(self, peer: Peer, session_id: str) -> None:
+        properties = described(PROPERTIES, encode([*[None] * 10, session_id]))
+        peer.attach_sender()
+        peer.send(properties + BODY)
+
+    async def test_the_grant_tells_the_session_and_until_when_it_is_locked(self, peer: Peer) -> None:
+        self._ask(peer, "a")
+
+        (attach,) = peer.heard(Attach)
+        assert attach.source is not None
+        assert attach.source.value[7] == {"com.microsoft:session-filter": "a"}
+        assert attach.properties == {"com.microsoft:locked-until-utc": 621_355_968_600_000_000}
+
+    async def test_the_attach_waits_for_a_session(self, peer: Peer) -> None:
+        self._ask(peer, None)
+        peer.grant(1)
+        assert peer.heard(Attach) == []
+
+        self._send(peer, "a")
+        await turn()
+
+        heard = [type(performative) for performative, _ in peer.hear()]
+        assert heard.index(Attach, heard.index(Attach) + 1) < heard.index(Transfer)
+
+    async def test_an_attach_that_waits_too_long_is_refused(
+        self, peer: Peer, namespace: Namespace, hand: list[float]
+    ) -> None:
+        self._ask(peer, None, within=5000)
+        hand[0] = 5.0
+        namespace.node("q").wake()
+        await turn()
+
+        (attach, _), (detach, _) = peer.hear()
+        assert isinstance(attach, Attach)
+        assert isinstance(detach, Detach)
+        assert attach.source is None
+        assert _condition(detach.error) == "com.microsoft:timeout"
+
+    async def test_a_lost_lock_detaches_the_link_and_what_still_comes_on_it_is_ignored(
+        self, peer: Peer, namespace: Namespace, hand: list[float]
+    ) -> None:
+        self._ask(peer, "a")
+        hand[0] = 60.0
+        namespace.node("q").wake()
+        await turn()
+        (detach,) = peer.heard(Detach)
+        assert _condition(detach.error) == "com.microsoft:session-lock-lost"
+
+        peer.grant(1)
+        peer.say(Detach(1, closed=True))
+        self._ask(peer, "a")
+
+        assert [attach.name for attach in peer.heard(Attach)] == ["r1"]
+
+    @pytest.mark.parametrize("farewell", [Detach(1, closed=True), End(), Close()])
+    async def test_a_farewell_frees_the_session(self, peer: Peer, namespace: Namespace, farewell: Performative) -> None:
+        self._ask(peer, "a")
+        peer.say(farewell)
+
+        other = Peer(namespace)
+        other.open()
+        self._ask(other, "a")
+
+        assert other.heard(Detach) == []
+
+    async def test_a_lost_connection_does_not(self, peer: Peer, namespace: Namespace, hand: list[float]) -> None:
+        self._ask(peer, "a")
+        self._ask(peer, None, handle=2)
+        peer.engine.lost()
+        other = Peer(namespace)
+        other.open()
+
+        self._ask(other, "a")
+        (detach,) = other.heard(Detach)
+        assert _condition(detach.error) == "com.microsoft:session-cannot-be-locked"
+
+        hand[0] = 60.0
+        other.say(Detach(1, closed=True))
+        self._send(other, "b")
+        self._ask(other, "a")
+        self._ask(other, None, handle=2)
+        assert other.heard(Detach) == []

@@ -8,6 +8,7 @@ from penstock_local_azure._service_bus._decode import DecodeError, decode
 from penstock_local_azure._service_bus._encode import described, encode
 from penstock_local_azure._service_bus._entries import Entry
 from penstock_local_azure._service_bus._marks import write_marked
+from penstock_local_azure._service_bus._raw_map import RawMap
 from penstock_local_azure._service_bus._sections import (
     APPLICATION_PROPERTIES,
     DATA,
@@ -16,7 +17,6 @@ from penstock_local_azure._service_bus._sections import (
     MESSAGE_ANNOTATIONS,
     PROPERTIES,
     VALUE,
-    RawMap,
     read_batch,
     read_message,
     split_sections,
@@ -74,9 +74,27 @@ def test_the_brokers_marks_replace_what_a_sender_forged_and_leave_the_rest() -> 
 
 
 def test_what_the_broker_needs_is_read() -> None:
-    message = read_message(_annotated(scheduled_enqueue_time=Timestamp(123)) + PROPERTIES_SECTION + BODY)
+    properties = described(PROPERTIES, encode(["id", *[None] * 9, "group"]))
+    message = read_message(HEADER_SECTION + _annotated(scheduled_enqueue_time=Timestamp(123)) + properties + BODY)
 
-    assert (message.message_id, message.scheduled_for) == ("id", 123)
+    assert (message.message_id, message.session_id, message.scheduled_for) == ("id", "group", 123)
+    assert message.time_to_live == 5000
+
+
+@pytest.mark.parametrize("ttl", [None, UInt(0), "long"])
+def test_no_time_to_live_is_no_wish(ttl: Value) -> None:
+    header = described(HEADER, encode([None, None, ttl]))
+
+    assert read_message(header + BODY).time_to_live is None
+
+
+def test_a_shorter_life_is_told_in_the_header_and_nowhere_else() -> None:
+    message = read_message(HEADER_SECTION + PROPERTIES_SECTION + BODY).with_time_to_live(1000)
+
+    written = write_marked(Entry(1, message, enqueued_at=0))
+
+    assert _sections(written)[HEADER] == [True, 7, 1000, None, 0]
+    assert written.endswith(PROPERTIES_SECTION + BODY)
 
 
 def test_a_scheduled_time_that_is_no_timestamp_is_no_wish() -> None:

@@ -26,6 +26,7 @@ from penstock_servicebus._watchdog import Watchdog
 
 _BREAKER_THRESHOLD = 5  # environment failures in a row
 _BREAKER_MAX_PAUSE = 60.0  # s between two probes
+_LONGEST_LOOK = 20.0  # s a link for the next session stays half open: less than after which openings count as stuck
 
 
 def assemble(
@@ -67,11 +68,14 @@ def _outbox(connection: Connection, entity: str, options: Options) -> Outbox:
 
 def _receiver_owners(connection: Connection, options: Options, shared: Shared) -> list[Owner]:
     """An owner for each receiver, with its share of the slots."""
-    source, ahead = options.source, options.message_batch_size - 1
-    name = f"receiver of {source.path} at {connection.namespace}"
+    name = f"receiver of {options.source} at {connection.namespace}"
+    ahead = options.message_batch_size - 1
+
+    def new_receiver() -> ServiceBusReceiver:
+        return options.source.receiver(connection.client)
 
     def owner(slots: int) -> ReceiverOwner:
-        link = Link(name, partial(connection.receiver, source), options.random)
+        link = Link(name, new_receiver, options.random)
         return ReceiverOwner(link, Terms(slots, ahead, options.max_handling_time), shared)
 
     return [owner(slots) for slots in options.slots()]
@@ -79,11 +83,11 @@ def _receiver_owners(connection: Connection, options: Options, shared: Shared) -
 
 def _session_owners(connection: Connection, options: Options, shared: Shared) -> list[Owner]:
     """An owner for each session that may be worked on at once."""
-    source, lookout = options.source, Lookout()
-    name = f"session of {source.path} at {connection.namespace}"
+    name = f"session of {options.source} at {connection.namespace}"
+    lookout = Lookout()
 
     def next_session() -> ServiceBusReceiver:
-        return connection.session_receiver(source, wait=shared.pace.seconds)
+        return options.source.next_session(connection.client, wait=min(shared.pace.seconds, _LONGEST_LOOK))
 
     def owner() -> SessionOwner:
         return SessionOwner(Link(name, next_session, options.random), lookout, shared)

@@ -3,17 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from azure.servicebus import NEXT_AVAILABLE_SESSION, TransportType
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus import TransportType
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
 from penstock_servicebus._errors import ConfigurationError, mapped
 from penstock_servicebus._settings import Target, resolve_target, resolve_transport
-from penstock_servicebus._source import Source
-
-# The SDK reads the socket in turns of this many seconds; its default of 0.2 makes every call that finds the line busy
-# wait that long. It must be given to each receiver: the client does not pass its own on.
-_SOCKET_TIMEOUT = 0.02
-
 
 Credential = Any
 """An async TokenCredential, or one of the SDK's key credentials."""
@@ -28,7 +22,7 @@ ClientFactory = Callable[[], tuple[ServiceBusClient, list[_Closeable]]]
 
 
 class Connection:
-    """Makes receivers and senders from one client, which lives from `open` to `close`.
+    """One client, which lives from `open` to `close`.
 
     Args:
         namespace: What is connected to, for people.
@@ -49,14 +43,6 @@ class Connection:
             with mapped("make a Service Bus client"):
                 self._client, self._made = self._factory()
 
-    def receiver(self, source: Source) -> ServiceBusReceiver:
-        """A new receiver; with prefetch off, what arrives unasked goes back at once, uncounted."""
-        return self._receiver(source)
-
-    def session_receiver(self, source: Source, wait: float) -> ServiceBusReceiver:
-        """A new receiver of the next session that is free, which opens within `wait` seconds or not at all."""
-        return self._receiver(source, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=wait)
-
     def sender(self, entity: str) -> ServiceBusSender:
         """A new sender to a queue, or to a topic: to a sender they are the same."""
         return self.client.get_queue_sender(entity)
@@ -66,12 +52,6 @@ class Connection:
         made, self._made, self._client = self._made, [], self._given
         for closeable in made:
             await closeable.close()
-
-    def _receiver(self, source: Source, **of_session: Any) -> ServiceBusReceiver:  # noqa: ANN401 - the SDK's options
-        options = {"prefetch_count": 0, "socket_timeout": _SOCKET_TIMEOUT, **of_session}
-        if source.subscription is None:
-            return self.client.get_queue_receiver(source.entity, **options)
-        return self.client.get_subscription_receiver(source.entity, source.subscription, **options)
 
     @property
     def client(self) -> ServiceBusClient:

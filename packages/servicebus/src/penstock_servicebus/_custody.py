@@ -7,12 +7,12 @@ from azure.servicebus.aio import ServiceBusReceiver
 
 from penstock_servicebus._clock import Clock
 from penstock_servicebus._context import MessageContext, working_on
+from penstock_servicebus._entity import Entity
 from penstock_servicebus._held import Held, report
 from penstock_servicebus._identity import Identity
 from penstock_servicebus._messages import identity_of, properties_of
 from penstock_servicebus._session import OwnedSession
 from penstock_servicebus._settlement import LOCK_LOST, count, settle
-from penstock_servicebus._source import Source
 from penstock_servicebus._statistics import Counts
 from penstock_servicebus._trace import begin_trace, read_trace
 from penstock_servicebus._verdict import Verdict
@@ -30,7 +30,7 @@ class Custody:
     """
 
     def __init__(
-        self, source: Source, counts: Counts, clock: Clock, random: Callable[[], float], max_handling_time: float
+        self, source: Entity, counts: Counts, clock: Clock, random: Callable[[], float], max_handling_time: float
     ) -> None:
         self._source = source
         self._counts = counts
@@ -49,7 +49,7 @@ class Custody:
 
     def identity_of(self, message: ServiceBusReceivedMessage) -> Identity:
         """Who a message is."""
-        return identity_of(message, self._source.path)
+        return identity_of(message, str(self._source))
 
     def context_of(
         self, message: ServiceBusReceivedMessage, identity: Identity, session: OwnedSession | None = None

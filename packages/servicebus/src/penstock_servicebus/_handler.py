@@ -39,12 +39,13 @@ class AsyncServiceBusHandler:
         in_queue_name: Queue to receive from, or topic.
         out_queue_name: Queue or topic to send results to; give it duplicate detection.
         fully_qualified_namespace: Host name of the namespace; default: `SERVICE_BUS_NAMESPACE`.
-        max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more.
+        max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more. From a subscription or a
+            session they are deliveries of the same message, so that its `maxDeliveryCount` must be more than this.
         retry_delay: Seconds before the first retry, doubled with each further one up to 300 s, ± 20 %.
         max_wait_time: Longest receive call on an empty queue, in seconds; a message that arrives ends it at once.
         message_batch_size: With 1, no message is received before there is a free slot for it; with more, so many less
             one are taken ahead, locked and renewed. Work that usually takes less than a second takes as many ahead
-            as there are slots in any case.
+            as there are slots in any case. Sessions take none ahead.
         in_subscription: Subscription of the topic to receive from; None: `in_queue_name` is a queue.
         sessions: Whether the queue or subscription requires sessions. Then `max_concurrency` sessions are worked on at
             once, each over a connection of its own, and in each one message at a time and in order.

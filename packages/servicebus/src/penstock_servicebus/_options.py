@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from penstock_servicebus._clock import Clock
+from penstock_servicebus._entity import Entity
 from penstock_servicebus._errors import ConfigurationError
-from penstock_servicebus._source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +50,9 @@ class Options:
             raise ConfigurationError("receivers must be 1 with sessions: each session has a connection of its own")
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Entity:
         """Where messages come from."""
-        return Source(self.in_queue_name, self.in_subscription, self.sessions)
+        return Entity(self.in_queue_name, self.in_subscription, self.sessions)
 
     def slots(self) -> list[int]:
         """The slots of each receiver: an even share of `max_concurrency`."""

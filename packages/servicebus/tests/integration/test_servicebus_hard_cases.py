@@ -12,7 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from penstock_local_azure import ServiceBus
+from penstock_local_azure import Refuse, ServiceBus
 from penstock_servicebus import AsyncServiceBusHandler, ConfigurationError, ServiceBusUnavailable
 
 KEY = "CANARY-key"
@@ -33,6 +33,15 @@ class RefusedCredential:
         raise ClientAuthenticationError(f"refused: {KEY}")
 
     async def close(self) -> None: ...
+
+
+async def read_anew(bus: ServiceBus) -> set[str]:
+    """The ids on the out-queue, read over a connection of its own."""
+    async with (
+        ServiceBusClient.from_connection_string(bus.connection_string) as client,
+        client.get_queue_receiver("out") as receiver,
+    ):
+        return {str(message.message_id) for message in await receiver.receive_messages(10, max_wait_time=2)}
 
 
 @pytest.fixture
@@ -110,6 +119,38 @@ async def test_a_credential_that_is_refused(bus: ServiceBus) -> None:
     assert "(ClientAuthenticationError)" in str(error)
 
 
+async def test_a_token_that_is_refused_at_the_start(bus: ServiceBus) -> None:
+    bus.faults.add(Refuse("amqp:unauthorized-access", status=401), on="put-token")
+
+    error = await refusal(AsyncServiceBusHandler(echo, "in", "out", connection_string=bus.connection_string))
+
+    assert f"at 127.0.0.1:{bus.port}: ServiceBusAuth" in str(error)
+
+
+async def test_a_token_that_is_refused_later_is_waited_out(
+    bus: ServiceBus, far_end: Any, eventually: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await far_end.send("in", ServiceBusMessage("before", message_id="before"))
+    handler = AsyncServiceBusHandler(echo, "in", "out", connection_string=bus.connection_string, max_wait_time=0.2)
+    async with handler:
+        await eventually(lambda: handler.total_processed_messages == 1)
+        bus.faults.add(Refuse("amqp:unauthorized-access", status=401), on="put-token")
+        for connection in list(bus._connections):
+            connection.abort()
+        await eventually(lambda: bus.faults.fired.total() >= 2)
+        bus.faults.clear()
+        async with (
+            ServiceBusClient.from_connection_string(bus.connection_string) as client,
+            client.get_queue_sender("in") as sender,
+        ):
+            await sender.send_messages(ServiceBusMessage("after", message_id="after"))
+        await eventually(lambda: handler.total_processed_messages == 2)
+
+    assert await read_anew(bus) == {"before/0", "after/0"}
+    assert "trying again in" in caplog.text
+    assert KEY not in caplog.text
+
+
 @pytest.mark.parametrize(("names", "what"), [(("nope", "out"), "receiver of nope"), (("in", "nope"), "sender to nope")])
 async def test_a_queue_that_does_not_exist(bus: ServiceBus, names: tuple[str, str], what: str) -> None:
     error = await refusal(AsyncServiceBusHandler(echo, *names, connection_string=bus.connection_string))
@@ -166,22 +207,7 @@ async def test_after_a_long_idle_spell_receiver_and_sender_are_made_anew(
                 await sender.send_messages(ServiceBusMessage(str(number), message_id=str(number)))
             await eventually(lambda number=number: handler.total_processed_messages == number)
 
-    found = await FarEndAnew(bus).read()
-    assert found == {"1/0", "2/0", "3/0"}
-
-
-class FarEndAnew:
-    """Reads the out-queue over a connection made after the cuts."""
-
-    def __init__(self, bus: ServiceBus) -> None:
-        self._bus = bus
-
-    async def read(self) -> set[str]:
-        async with (
-            ServiceBusClient.from_connection_string(self._bus.connection_string) as client,
-            client.get_queue_receiver("out") as receiver,
-        ):
-            return {str(message.message_id) for message in await receiver.receive_messages(10, max_wait_time=2)}
+    assert await read_anew(bus) == {"1/0", "2/0", "3/0"}
 
 
 async def test_a_wait_on_an_idle_queue_delays_no_message(bus: ServiceBus, far_end: Any, eventually: Any) -> None:

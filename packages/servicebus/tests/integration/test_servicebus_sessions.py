@@ -10,8 +10,13 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from penstock_local_azure import Queue, ServiceBus
-from penstock_servicebus import AsyncServiceBusHandler, LockLost, MessageContext, ServiceBusUnavailable
+from penstock_local_azure import Queue, ServiceBus, Subscription, Topic
+from penstock_servicebus import AsyncServiceBusHandler, LockLost, MessageContext, Result, ServiceBusUnavailable
+
+
+class QuotaAwayError(Exception):
+    environment = True
+    retry_after = 0.05
 
 
 @pytest.fixture
@@ -255,6 +260,77 @@ async def test_work_of_a_session_that_is_lost_is_given_up_and_done_again(bus: Se
     assert given_up == ["s-0"]
     assert (statistics.lock_lost, statistics.completed) == (1, 2)
     assert [result.message_id for result in await far_end.read("out", 2)] == ["s-0/0", "s-1/0"]
+
+
+async def test_cut_connections_lose_nothing_double_nothing_and_mix_nothing_up(
+    bus: ServiceBus, far_end: Any, eventually: Any
+) -> None:
+    finished: dict[str, list[str]] = defaultdict(list)
+
+    async def work(message: str, context: MessageContext) -> str:
+        await asyncio.sleep(0.05)
+        finished[str(context.session_id)].append(message)
+        return message
+
+    await far_end.send("short", *in_sessions("a", "b", "c", each=12))
+    async with handler_of(bus, work, "short") as handler:
+        for done in (6, 18):
+            await eventually(lambda done=done: handler.total_processed_messages >= done)
+            for connection in list(bus._connections):
+                connection.abort()
+        await eventually(lambda: bus.stats()["short"]["completed"] == 36)
+
+    assert bus.stats()["out"]["enqueued"] == 36
+    for session, messages in finished.items():
+        first_times = list(dict.fromkeys(messages))
+        assert first_times == [f"{session}-{number}" for number in range(12)]
+
+
+async def test_an_open_breaker_accepts_no_session_but_for_the_probe_and_all_goes_on_afterwards(
+    bus: ServiceBus, far_end: Any, eventually: Any
+) -> None:
+    available = asyncio.Event()
+    orders: dict[str | None, list[str]] = defaultdict(list)
+
+    async def ask(message: str, context: MessageContext) -> str:
+        if not available.is_set():
+            raise QuotaAwayError
+        orders[context.session_id].append(message)
+        return message
+
+    await far_end.send("boxes", *in_sessions(*"abcdef", each=2))
+    async with handler_of(bus, ask, max_concurrency=3, retry_delay=0.2) as handler:
+        await eventually(lambda: handler.statistics().breaker.open)
+        await asyncio.sleep(1.5)  # long enough to accept more, if it did
+        paused = handler.statistics()
+        available.set()
+        await eventually(lambda: handler.total_processed_messages == 12)
+
+    assert paused.received <= 3
+    assert paused.breaker.why == "QuotaAwayError"
+    assert orders == {session: [f"{session}-0", f"{session}-1"] for session in "abcdef"}
+    assert handler.statistics().abandoned == 0
+
+
+async def test_a_subscription_may_require_sessions_too() -> None:
+    async def echo(message: str, context: MessageContext) -> Result:
+        return Result(message, properties={"attempt": context.attempt})
+
+    topic = Topic("news", [Subscription("mail", requires_session=True)])
+    async with (
+        ServiceBus([topic, Queue("out")]) as bus,
+        ServiceBusClient.from_connection_string(bus.connection_string) as client,
+        client.get_topic_sender("news") as sender,
+        client.get_queue_receiver("out") as receiver,
+    ):
+        await sender.send_messages(in_sessions("a", "b", each=3))
+        statistics = await handler_of(bus, echo, "news", in_subscription="mail").run(max_messages=6)
+        results = await receiver.receive_messages(10, max_wait_time=2)
+
+    ids = [str(result.message_id) for result in results]
+    assert [each for each in ids if each.startswith("a")] == ["a-0/0", "a-1/0", "a-2/0"]
+    assert [each for each in ids if each.startswith("b")] == ["b-0/0", "b-1/0", "b-2/0"]
+    assert statistics.completed == 6
 
 
 async def test_an_idle_worker_keeps_one_connection_that_looks_for_sessions(bus: ServiceBus, eventually: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,12 @@ from penstock_servicebus import (
     MessageContext,
     _calls,
     _custody,
-    _link,
     _outbox,
     _policy,
     _reception,
 )
+from penstock_servicebus import _link as _link_module
+from penstock_servicebus._custody import Custody
 from penstock_servicebus._identity import Identity
 from penstock_servicebus._policy import Facts, Policy
 from penstock_servicebus._processing import Processing
@@ -34,6 +36,9 @@ from penstock_servicebus._verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from penstock_servicebus._held import Held
+    from penstock_servicebus._link import Link
 
 
 class Errand(BaseModel):
@@ -121,6 +126,33 @@ def quote_the_error() -> None:
     vars(_policy)["_details"] = quote
 
 
+def break_down() -> None:
+    """Fail where nothing is caught, with a failure of the processor just behind."""
+
+    def fail(_policy: Policy, _facts: Facts, **_so_far: int) -> None:
+        raise AssertionError("the handler broke down")
+
+    vars(_policy)["Policy"].decide = fail
+
+
+def keep_all_messages() -> None:
+    kept = []
+    close = Custody.close
+
+    def keep(custody: Custody, held: Held, verdict: Verdict) -> None:
+        kept.append(bytearray(b"x") * 1_000_000)
+        close(custody, held, verdict)
+
+    vars(_custody)["Custody"].close = keep
+
+
+def leave_links_behind() -> None:
+    async def leave(_link: Link[Any]) -> None:
+        _link._end = _link._wire = None
+
+    vars(_link_module)["Link"].close = leave
+
+
 def keep_what_waits_at_a_stop() -> None:
     def stay(_owner: ReceiverOwner) -> None:
         pass
@@ -136,6 +168,9 @@ PLANTS: dict[str, Callable[[], None]] = {
         forget_to_settle,
         blame_the_message_for_its_environment,
         quote_the_error,
+        break_down,
+        keep_all_messages,
+        leave_links_behind,
         keep_what_waits_at_a_stop,
     )
 }
@@ -144,10 +179,15 @@ PLANTS: dict[str, Callable[[], None]] = {
 def lose_patience_soon(seconds: float) -> None:
     """Shorten what usually takes long: the locks of a test are short, too."""
     vars(_calls)["CALL_WITHIN"] = seconds
-    vars(_link)["_OPEN_WITHIN"] = 2 * seconds
-    vars(_link)["_CLOSE_WITHIN"] = seconds
+    vars(_link_module)["_OPEN_WITHIN"] = 2 * seconds
+    vars(_link_module)["_CLOSE_WITHIN"] = seconds
     vars(_outbox)["_SLOW_SEND"] = 0.0
     vars(_reception)["_SILENCE"] = 2 * seconds
+
+
+def tell_tasks() -> None:
+    """Write how many tasks there are."""
+    print(json.dumps({"tasks": len(asyncio.all_tasks())}), flush=True)  # noqa: T201 - asked for
 
 
 async def main(
@@ -164,6 +204,7 @@ async def main(
     lose_patience_soon(patience)
     if plant:
         PLANTS[plant]()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_tasks)
     settings = {"max_concurrency": 5, "max_retries": 3, "retry_delay": 0.3, "max_wait_time": 1.0, **options}
     handler = AsyncServiceBusHandler(work, "in", "out", connection_string=bus, **settings)
     logging.getLogger("worker").debug("%r", handler)

@@ -24,7 +24,7 @@ else:
 
 CANARY = "canary-7f3a"
 QUEUES = [
-    Queue("in", lock_duration=4.0, duplicate_detection=3600.0),
+    Queue("in", lock_duration=2.5, duplicate_detection=3600.0),
     Queue("out", duplicate_detection=3600.0),
 ]
 ERRANDS: dict[str, Any] = {
@@ -34,7 +34,7 @@ ERRANDS: dict[str, Any] = {
     "refused": {"text": CANARY, "refused": True},
     "wrong-type": {"text": CANARY, "times": CANARY},
     "no-json": CANARY,
-    "killed": {"text": CANARY, "seconds": 3.0},
+    "killed": {"text": CANARY, "seconds": 2.0},
     "too-large": {"text": CANARY, "times": 150_000},
 }
 
@@ -77,6 +77,17 @@ async def test_content_is_in_the_queues_and_nowhere_else(tmp_path: Path) -> None
     for name in ERRANDS:  # the log was there to look at, and tells of each
         assert f"message {name}" in written
     assert "DEBUG:" in written
+
+
+async def test_the_traceback_of_a_breakdown_quotes_no_content(tmp_path: Path) -> None:
+    async with ServiceBus(QUEUES) as bus:
+        body = json.dumps({"text": CANARY, "failures": 1})
+        await fleets.send(bus, [ServiceBusMessage(body, message_id="m")])
+        fleet = fleets.Fleet(bus, tmp_path, 1, plant="break_down")
+        async with fleet.at_work():
+            await fleets.until(lambda: "AssertionError: the handler broke down" in fleet.written())
+
+    assert CANARY not in fleet.written()
 
 
 async def test_the_canary_is_found_where_an_error_is_quoted(tmp_path: Path) -> None:

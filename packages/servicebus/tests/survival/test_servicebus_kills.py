@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import runpy
+import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,10 +35,12 @@ if TYPE_CHECKING:
 else:
     fleets = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("worker_fleet.py"))))
 
+_log = logging.getLogger(__name__)
+
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (250, 3, 3)
+TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (200, 3, 3)
 QUEUES = [
-    Queue("in", lock_duration=5.0, duplicate_detection=3600.0, max_delivery_count=100),
+    Queue("in", lock_duration=4.0, duplicate_detection=3600.0, max_delivery_count=100),
     Queue("out", duplicate_detection=3600.0),
 ]
 BUSY, FORCED, LOST = "com.microsoft:server-busy", "amqp:link:detach-forced", "com.microsoft:message-lock-lost"
@@ -81,7 +86,7 @@ def errands(total: int, chance: random.Random) -> tuple[list[ServiceBusMessage],
                 errand["failures"] = failures - 2
             case 6:
                 expected[message_id] = fleets.Expected()
-                errand["seconds"] = 6.0  # longer than a lock lasts
+                errand["seconds"] = 5.0  # longer than a lock lasts
             case _:
                 expected[message_id] = fleets.Expected()
         messages.append(ServiceBusMessage(json.dumps(errand), message_id=message_id))
@@ -108,18 +113,24 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
         fleet = fleets.Fleet(bus, tmp_path, WORKERS, max_retries=MAX_RETRIES)
         async with fleet.at_work():
             for kill in range(1, KILLS + 1):
-                some = TOTAL * 0.7 * kill / (KILLS + 1)
-                await fleets.until(lambda some=some: bus.stats()["out"]["enqueued"] >= some, within=1800)
+                await fleets.until(partial(has_results, bus, TOTAL * 0.7 * kill / (KILLS + 1)), within=1800)
                 fleet.kill_one(chance)
             await fleets.until(lambda: fleets.is_worked_off(bus), within=1800)
             bus.faults.clear()
             ended = await fleet.stop()
+        doubles = len(bus.stats()["out"]["suppressed"]) + len(bus.stats()["in"]["suppressed"])
         judgement = await fleets.judge(bus, expected)
 
+    _log.info("%d workers started, %d killed; %d doubles removed", fleet.started, fleet.kills, doubles)
+    _log.info("%d faults: %s", bus.faults.fired.total(), bus.faults.fired)
     assert judgement.is_clean, judgement
     assert fleet.kills == KILLS
-    assert ended == [0] * WORKERS
+    assert set(ended) <= {0, -signal.SIGTERM}  # which ends one that has just been started again
     assert {(type(fault).__name__, on) for fault, on in EVERY_FAULT} == {fired[:2] for fired in bus.faults.fired}
+
+
+def has_results(bus: ServiceBus, enough: float) -> bool:
+    return int(bus.stats()["out"]["enqueued"]) >= enough
 
 
 async def test_results_that_are_refused_keep_their_messages_through_a_kill(tmp_path: Path) -> None:
@@ -142,7 +153,7 @@ async def judged_after_a_kill_while_results_are_refused(directory: Path, **setti
         bus.faults.add(Refuse(BUSY), on="send", entity="out")
         fleet = fleets.Fleet(bus, directory, 1, **settings)
         async with fleet.at_work():
-            await fleets.until(lambda: bus.faults.fired["Refuse", "send", "out"] >= 2)
+            await fleets.until(lambda: sum(bus.faults.fired.values()) >= 2)
             fleet.kill_one(random.Random())
             bus.faults.clear()
             await fleets.until(lambda: fleets.is_worked_off(bus))

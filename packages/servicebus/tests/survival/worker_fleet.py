@@ -38,7 +38,7 @@ class Fleet:
         self._size = size
         self._settings = json.dumps({"bus": bus.connection_string, **settings})
         self._processes: dict[int, Process] = {}
-        self._started = 0
+        self.started = 0
         self._is_stopping = False
         self.kills = 0
 
@@ -80,8 +80,32 @@ class Fleet:
 
     def reports(self) -> list[dict[str, Any]]:
         """Return what those counted that ended in good order."""
+        return [line for line in self._lines() if "received" in line]
+
+    async def tasks(self) -> int:
+        """Ask the only worker how many tasks it has."""
+        (process,) = self._processes.values()
+        before = len(told := self._told_tasks())
+        process.send_signal(signal.SIGUSR1)
+        async with asyncio.timeout(20.0):
+            while len(told := self._told_tasks()) == before:
+                await asyncio.sleep(0.02)
+        return told[-1]
+
+    async def memory(self) -> float:
+        """Return the resident memory of the only worker in MiB."""
+        (process,) = self._processes.values()
+        arguments = ("ps", "-o", "rss=", "-p", str(process.pid))
+        ps = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
+        output, _ = await ps.communicate()
+        return int(output) / 1024
+
+    def _told_tasks(self) -> list[int]:
+        return [line["tasks"] for line in self._lines() if "tasks" in line]
+
+    def _lines(self) -> list[dict[str, Any]]:
         texts = (path.read_text() for path in sorted(self._directory.glob("worker-*.out")))
-        return [json.loads(text) for text in texts if text]
+        return [json.loads(line) for text in texts for line in text.splitlines()]
 
     async def _keep(self, place: int) -> None:
         """Keep one worker at work."""
@@ -96,8 +120,8 @@ class Fleet:
                     await process.wait()
 
     async def _start(self) -> Process:
-        self._started += 1
-        stem = self._directory / f"worker-{self._started:03}"
+        self.started += 1
+        stem = self._directory / f"worker-{self.started:03}"
         with stem.with_suffix(".out").open("wb") as output, stem.with_suffix(".err").open("wb") as errors:
             return await asyncio.create_subprocess_exec(
                 sys.executable, str(SCRIPT), self._settings, stdout=output, stderr=errors

@@ -2,10 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, get_args
 
 Operation = Literal["attach", "send", "deliver", "settle", "renew", "put-token"]
 """What can go wrong: a link is attached, a message or batch is sent, one is delivered, a delivery is settled, locks are
@@ -85,14 +84,6 @@ class DeliverAgain:
 Fault = LoseAnswer | Refuse | DetachLink | CloseConnection | StallConnection | SlowAnswer | DeliverAgain
 
 
-class Fired(NamedTuple):
-    """What an account of the script counts."""
-
-    fault: str
-    on: str
-    entity: str
-
-
 _OPERATIONS: Final = get_args(Operation)
 
 
@@ -130,7 +121,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
-        self.fired: Counter[Fired] = Counter()
+        self.fired: Counter[tuple[str, str, str]] = Counter()
         """How often which fault happened: `fired["Refuse", "send", "in"]`."""
 
     def __bool__(self) -> bool:
@@ -183,16 +174,15 @@ class Faults:
         striking = [rule.fault for rule in self._rules if rule.concerns(operation, entity) and rule.fires()]
         if not striking:
             return None
-        self.fired[Fired(type(striking[0]).__name__, operation, entity)] += 1
+        self.fired[type(striking[0]).__name__, operation, entity] += 1
         return striking[0]
 
     def account(self) -> list[dict[str, str | int]]:
         """Return what happened, ready for JSON."""
-        return list(self._lines())
-
-    def _lines(self) -> Iterator[dict[str, str | int]]:
-        for fired, count in sorted(self.fired.items()):
-            yield {**fired._asdict(), "count": count}
+        return [
+            {"fault": fault, "on": operation, "entity": entity, "count": count}
+            for (fault, operation, entity), count in sorted(self.fired.items())
+        ]
 
 
 def _refuse_what_cannot_be(fault: Fault, on: Operation) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from ._encode import encode
 from ._entries import Entry
-from ._sections import RawMap
+from ._raw_map import RawMap
 from ._types import Int, Symbol, Timestamp, Value
 
 _DEAD_LETTER_SOURCE: Final = encode(Symbol("x-opt-deadletter-source"))

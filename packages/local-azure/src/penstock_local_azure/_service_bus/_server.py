@@ -45,8 +45,8 @@ class ServiceBus:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        declared = [Queue(entity) if isinstance(entity, str) else entity for entity in entities]
-        self._namespace = Namespace(declared, Clock(clock, wall_clock))
+        self.entities = tuple(Queue(entity) if isinstance(entity, str) else entity for entity in entities)
+        self._namespace = Namespace(self.entities, Clock(clock, wall_clock))
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
