@@ -28,6 +28,7 @@ BENCHES = (
     "token-counter/bench/quota_simulation.py",
     "token-counter/bench/lock_http.py",
     "token-client/bench/ledger.py",
+    "servicebus/bench/messages.py",
     "feedback-worker/bench/worker.py",
 )
 

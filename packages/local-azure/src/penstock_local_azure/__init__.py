@@ -9,17 +9,36 @@ if TYPE_CHECKING:
     from ._errors import AddressUnavailable, LocalAzureError
     from ._local_azure import LocalAzure
     from ._openai import Deployment, OpenAI
-    from ._service_bus import Queue, ServiceBus, Subscription, Topic
+    from ._service_bus import (
+        CloseConnection,
+        DeliverAgain,
+        DetachLink,
+        LoseAnswer,
+        Queue,
+        Refuse,
+        ServiceBus,
+        SlowAnswer,
+        StallConnection,
+        Subscription,
+        Topic,
+    )
 
 __all__ = [
     "AddressUnavailable",
     "Blob",
+    "CloseConnection",
+    "DeliverAgain",
     "Deployment",
+    "DetachLink",
     "LocalAzure",
     "LocalAzureError",
+    "LoseAnswer",
     "OpenAI",
     "Queue",
+    "Refuse",
     "ServiceBus",
+    "SlowAnswer",
+    "StallConnection",
     "Subscription",
     "Topic",
 ]

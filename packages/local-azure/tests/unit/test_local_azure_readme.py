@@ -10,7 +10,7 @@ import pytest
 from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
-PROGRAM, TEST, ENTITIES, TLS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PROGRAM, TEST, ENTITIES, TLS, FAULTS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def run(block: str) -> dict[str, Any]:
@@ -29,6 +29,10 @@ def test_the_program_prints_an_answer_and_its_account(capsys: pytest.CaptureFixt
 
 async def test_the_test_passes(local_azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:
     await run(TEST)["test_the_model_is_asked_once"](local_azure, monkeypatch)
+
+
+async def test_the_faults_happen(local_azure: LocalAzure) -> None:
+    await run(FAULTS)["test_the_sdk_sends_again"](local_azure)
 
 
 def test_the_entities_can_be_declared() -> None:
