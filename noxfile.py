@@ -29,6 +29,7 @@ BENCHES = (
     "token-counter/bench/lock_http.py",
     "token-client/bench/ledger.py",
     "llm/bench/structured_calls.py",
+    "servicebus/bench/messages.py",
     "feedback-worker/bench/worker.py",
 )
 

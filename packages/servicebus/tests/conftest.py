@@ -1,14 +1,17 @@
 """A Service Bus on loopback, and a client of its own at the far end that only counts."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 from penstock_local_azure import Queue, ServiceBus
+from penstock_servicebus.__main__ import main
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,40 @@ class FarEnd:
 
     async def read(self, queue: str, count: int, *, within: float = 20.0, dead: bool = False) -> list[Found]:
         """Read `count` messages, and whatever else arrives with them, and complete them."""
+        receiver = await self._receiver(queue, dead=dead)
+        found: list[Found] = []
+        async with asyncio.timeout(within):
+            while len(found) < count:
+                found += await self._read_some(receiver)
+            return found + await self._read_some(receiver)
+
+    async def take(self, queue: str, count: int) -> list[ServiceBusReceivedMessage]:
+        """Receive messages as the SDK hands them out, for good."""
+        async with self._client.get_queue_receiver(queue) as receiver:
+            received = await receiver.receive_messages(count, max_wait_time=10)
+            for message in received:
+                await receiver.complete_message(message)
+        return received
+
+    async def set_aside(self, queue: str, *messages: ServiceBusMessage, reason: str, description: str = "") -> None:
+        """Send messages and dead-letter them."""
+        await self.send(queue, *messages)
+        receiver = await self._receiver(queue, dead=False)
+        left = len(messages)
+        while left:
+            for message in await receiver.receive_messages(left, max_wait_time=5.0):
+                await receiver.dead_letter_message(message, reason=reason, error_description=description)
+                left -= 1
+
+    async def close(self) -> None:
+        await asyncio.gather(*(end.close() for end in (*self._senders.values(), *self._receivers.values())))
+
+    async def _receiver(self, queue: str, *, dead: bool) -> ServiceBusReceiver:
         if (queue, dead) not in self._receivers:
             sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead else None
             receiver = self._client.get_queue_receiver(queue, sub_queue=sub_queue, socket_timeout=0.02)
             self._receivers[queue, dead] = await receiver.__aenter__()
-        found: list[Found] = []
-        async with asyncio.timeout(within):
-            while len(found) < count:
-                found += await self._read_some(self._receivers[queue, dead])
-            return found + await self._read_some(self._receivers[queue, dead])
-
-    async def close(self) -> None:
-        await asyncio.gather(*(end.close() for end in (*self._senders.values(), *self._receivers.values())))
+        return self._receivers[queue, dead]
 
     async def _read_some(self, receiver: ServiceBusReceiver) -> list[Found]:
         received = await receiver.receive_messages(max_message_count=100, max_wait_time=0.2)
@@ -75,6 +100,49 @@ def _found(message: ServiceBusReceivedMessage) -> Found:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+
+Command = Callable[..., Awaitable[Done]]
+
+
+@pytest.fixture
+def command(bus: ServiceBus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `penstock-servicebus` with arguments, in a thread of its own, against the bus."""
+    monkeypatch.setenv("SERVICE_BUS_CONNECTION_STRING", bus.connection_string)
+    monkeypatch.delenv("SERVICE_BUS_NAMESPACE", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["penstock-servicebus", *arguments])
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    async def run_in_thread(*arguments: str) -> Done:
+        capsys.readouterr()
+        status = await asyncio.to_thread(run, *arguments)
+        return Done(status, *capsys.readouterr())
+
+    return run_in_thread
 
 
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]

@@ -11,9 +11,9 @@ from feedback_worker._acknowledged import acknowledge_lines
 from feedback_worker._errors import EXIT_USAGE
 from feedback_worker._lifeline import on_end_of_input
 from feedback_worker._models import APP, SYSTEM_PROMPT, USER_PROMPT, Analysis, Feedback
-from penstock_llm import AzureOpenAIService
+from penstock_llm import AzureOpenAIService, Completion, CompletionError
 from penstock_logging_monitor import configure_logging
-from penstock_servicebus import AsyncServiceBusHandler
+from penstock_servicebus import AsyncServiceBusHandler, MessageContext
 from penstock_token_client import TokenClient
 
 MAX_TOKENS = 400
@@ -41,10 +41,16 @@ class FeedbackWorker:
         self._model = AzureOpenAIService(app_id=APP, quota=self._quota, deadline=DEADLINE)
         self._handler = AsyncServiceBusHandler(self.process, in_queue, out_queue, max_concurrency=concurrency)
 
-    async def process(self, feedback: Feedback) -> Analysis:
+    async def process(self, feedback: Feedback, context: MessageContext) -> Analysis:
         """Answer one message; the answer is on the out-queue before the message is completed."""
         messages = self._model.format_prompt(SYSTEM_PROMPT, USER_PROMPT, variables={"text": feedback.text})
-        return await self._model.structured_completion(Analysis, messages, max_tokens=MAX_TOKENS)
+        try:
+            completion = await self._model.complete(Analysis, messages, max_tokens=MAX_TOKENS)
+        except CompletionError as error:
+            _tell_times(context, error)
+            raise
+        _tell_times(context, completion)
+        return completion.value
 
     async def run(self) -> None:
         """Handle messages until a signal, then drain."""
@@ -54,6 +60,12 @@ class FeedbackWorker:
     async def stop(self) -> None:
         """Drain, as at a signal."""
         await self._handler.stop()
+
+
+def _tell_times(context: MessageContext, came_of_it: Completion[Analysis] | CompletionError) -> None:
+    """Have the line about a message say where its time went."""
+    context.times.quota_wait += came_of_it.quota_wait
+    context.times.model_time += came_of_it.model_time
 
 
 async def _run_in_fleet(options: argparse.Namespace) -> int:

@@ -38,6 +38,16 @@ class CompletionError(Exception):
         """Tokens that all attempts used."""
         return total(self.attempts)
 
+    @property
+    def quota_wait(self) -> float:
+        """Seconds spent waiting for quota, in all attempts."""
+        return sum(attempt.quota_wait for attempt in self.attempts)
+
+    @property
+    def model_time(self) -> float:
+        """Seconds spent waiting for answers, in all attempts."""
+        return sum(attempt.seconds for attempt in self.attempts)
+
 
 class InvalidAnswer(CompletionError):  # noqa: N818  the name reads as what happened
     """Raised when the last answer allowed did not fit the response model.

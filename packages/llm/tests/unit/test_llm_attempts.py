@@ -111,6 +111,8 @@ async def test_answers_that_stay_invalid_end_in_an_error_with_locations_and_type
     assert error.failures == (("score", "int_parsing"),)
     assert (error.permanent, error.environment, error.retry_after) == (False, False, None)
     assert error.usage == Usage(prompt_tokens=60, completion_tokens=30)
+    assert error.quota_wait == sum(attempt.quota_wait for attempt in error.attempts)
+    assert 0 < error.model_time == sum(attempt.seconds for attempt in error.attempts)
     assert [attempt.request_id for attempt in error.attempts] == quota.ids == endpoint.ids
 
 

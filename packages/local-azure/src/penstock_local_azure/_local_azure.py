@@ -174,7 +174,7 @@ class LocalAzure:
         """Return the stand-ins' own accounts, ready for JSON."""
         return {
             "v": 1,
-            "service_bus": {"queues": self.service_bus.stats()},
+            "service_bus": {"queues": self.service_bus.stats(), "faults": self.service_bus.faults.account()},
             "openai": {"deployments": self.openai.stats()},
             "blob": self.blob.stats(),
             **({} if self._trust is None else {"identity": self._trust.identity.stats()}),

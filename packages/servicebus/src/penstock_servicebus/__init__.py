@@ -2,6 +2,7 @@
 
 from penstock_servicebus._breaker import BreakerStatus
 from penstock_servicebus._connection import open_client
+from penstock_servicebus._context import MessageContext, Session, Times, message_id, trace_id
 from penstock_servicebus._errors import (
     ConfigurationError,
     HandlingTimeExceeded,
@@ -13,7 +14,9 @@ from penstock_servicebus._errors import (
     UnsendableResult,
 )
 from penstock_servicebus._handler import AsyncServiceBusHandler
+from penstock_servicebus._result import PropertyValue, Result
 from penstock_servicebus._statistics import HandlerStatistics
+from penstock_servicebus._trace import TraceContext
 
 __all__ = [
     "AsyncServiceBusHandler",
@@ -22,10 +25,18 @@ __all__ = [
     "HandlerStatistics",
     "HandlingTimeExceeded",
     "LockLost",
+    "MessageContext",
     "ProcessorCancelled",
+    "PropertyValue",
+    "Result",
     "ServiceBusHandlerError",
     "ServiceBusUnavailable",
+    "Session",
+    "Times",
+    "TraceContext",
     "UndecodableMessage",
     "UnsendableResult",
+    "message_id",
     "open_client",
+    "trace_id",
 ]

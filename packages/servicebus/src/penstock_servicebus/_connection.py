@@ -1,19 +1,14 @@
 """The client behind a handler: what was given is used, what is made here is also closed here."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from azure.servicebus import TransportType
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
 from penstock_servicebus._errors import ConfigurationError, mapped
 from penstock_servicebus._settings import Target, resolve_ca_file, resolve_target, resolve_transport
-
-# The SDK reads the socket in turns of this many seconds; its default of 0.2 makes every call that finds the line busy
-# wait that long. It must be given to each receiver: the client does not pass its own on.
-_SOCKET_TIMEOUT = 0.02
-
 
 Credential = Any
 """An async TokenCredential, or one of the SDK's key credentials."""
@@ -28,9 +23,16 @@ ClientFactory = Callable[[], tuple[ServiceBusClient, list[_Closeable]]]
 
 
 class Connection:
-    """Makes receivers and senders from one client, which lives from `open` to `close`."""
+    """One client, which lives from `open` to `close`.
 
-    def __init__(self, client: ServiceBusClient | None, factory: ClientFactory) -> None:
+    Args:
+        namespace: What is connected to, for people.
+        client: The client to use; None: one that the factory makes.
+        factory: Makes it.
+    """
+
+    def __init__(self, namespace: str, client: ServiceBusClient | None, factory: ClientFactory) -> None:
+        self.namespace = namespace
         self._given = client
         self._factory = factory
         self._client = client
@@ -42,13 +44,9 @@ class Connection:
             with mapped("make a Service Bus client"):
                 self._client, self._made = self._factory()
 
-    def receiver(self, queue: str) -> ServiceBusReceiver:
-        """A new receiver; with prefetch off, what arrives unasked goes back at once, uncounted."""
-        return self.client.get_queue_receiver(queue, prefetch_count=0, socket_timeout=_SOCKET_TIMEOUT)
-
-    def sender(self, queue: str) -> ServiceBusSender:
-        """A new sender."""
-        return self.client.get_queue_sender(queue)
+    def sender(self, entity: str) -> ServiceBusSender:
+        """A new sender to a queue, or to a topic: to a sender they are the same."""
+        return self.client.get_queue_sender(entity)
 
     async def close(self) -> None:
         """Close the client and the credential made here."""
@@ -76,19 +74,23 @@ def connect(
     transport: str | None,
     options: Mapping[str, Any],
     environment: Mapping[str, str] | None = None,
+    *,
+    entities: Collection[str] = (),
 ) -> Connection:
-    """Read arguments and environment (None: the process's), and prepare a connection; nothing is opened yet.
+    """Read arguments and environment (None: the process's), and prepare a connection to `entities`; nothing is opened.
 
     Raises:
-        ConfigurationError: They contradict each other or say nothing.
+        ConfigurationError: They contradict each other, say nothing, or name a connection string for other entities.
     """
     if client is not None:
         if namespace or connection_string or credential is not None:
             raise ConfigurationError("give client, or fully_qualified_namespace, connection_string and credential")
-        return Connection(client, lambda: (client, []))
+        return Connection(client.fully_qualified_namespace, client, lambda: (client, []))
     target = resolve_target(namespace, connection_string, environment)
     if target.connection_string and credential is not None:
         raise ConfigurationError("give credential with fully_qualified_namespace; a connection string has its own key")
+    if target.entity is not None and any(entity != target.entity for entity in entities):
+        raise ConfigurationError(f"the connection string is good for {target.entity} only (EntityPath)")
     kinds = {"amqp": TransportType.Amqp, "websockets": TransportType.AmqpOverWebsocket}
     sdk_options = {
         "custom_endpoint_address": target.endpoint,
@@ -98,7 +100,7 @@ def connect(
         "transport_type": kinds[resolve_transport(transport, environment)],
         **{name: value for name, value in options.items() if value is not None},
     }
-    return Connection(None, lambda: _make_client(target, credential, sdk_options))
+    return Connection(target.host, None, lambda: _make_client(target, credential, sdk_options))
 
 
 def _make_client(
@@ -114,7 +116,7 @@ def _make_client(
 
         credential = DefaultAzureCredential()
         made.append(credential)
-    client = ServiceBusClient(str(target.namespace), credential, **options)
+    client = ServiceBusClient(target.host, credential, **options)
     return client, [client, *made]
 
 

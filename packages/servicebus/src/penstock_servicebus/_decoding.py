@@ -3,28 +3,25 @@
 import inspect
 import json
 import typing
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from penstock_servicebus._errors import UndecodableMessage
 
-Processor = Callable[[Any], Awaitable[Any]]
 Decoder = Callable[[bytes], Any]
 
 _MAX_PLACES = 5
 
 
-def decoder_for(processor: Processor) -> Decoder:
+def decoder_for(annotation: Any) -> Decoder:  # noqa: ANN401 - an annotation may be any object
     """Choose the decoder by the annotation of the processor's first parameter.
 
     `str` (also when there is no annotation), `bytes`, `dict`, or any class with `model_validate_json`.
 
     Raises:
-        TypeError: The processor is not an async function of one message, or its annotation is none of these.
+        TypeError: It is none of these.
     """
-    annotation = _annotation(processor)
     if annotation in (inspect.Parameter.empty, Any, str):
         return _decode_text
     if annotation is bytes:
@@ -37,36 +34,6 @@ def decoder_for(processor: Processor) -> Decoder:
         "processor_function must take str, bytes, dict or a class with model_validate_json, "
         f"not {getattr(annotation, '__name__', annotation)}",
     )
-
-
-def _annotation(processor: Processor) -> Any:  # noqa: ANN401 - an annotation may be any object
-    """The resolved annotation of the first parameter."""
-    function = _function(processor)
-    parameters = list(inspect.signature(processor).parameters.values())
-    if not parameters:
-        raise TypeError("processor_function must take the message as its first argument")
-    annotation = parameters[0].annotation
-    if not isinstance(annotation, str):
-        return annotation
-    holder = SimpleNamespace(__annotations__={"message": annotation})
-    try:
-        return typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}))["message"]
-    except NameError as error:
-        raise TypeError(
-            f"processor_function's annotation {annotation!r} cannot be resolved; import it at module level",
-        ) from error
-
-
-def _function(processor: Processor) -> Callable[..., Any]:
-    """The async function behind a function, method, partial, or object with `__call__`."""
-    function: Any = inspect.unwrap(processor)
-    while isinstance(function, partial):
-        function = inspect.unwrap(function.func)
-    if not inspect.isroutine(function) and not inspect.iscoroutinefunction(function):
-        function = inspect.unwrap(type(function).__call__)
-    if not inspect.iscoroutinefunction(function):
-        raise TypeError("processor_function must be defined with async def")
-    return typing.cast("Callable[..., Any]", inspect.unwrap(getattr(function, "__func__", function)))
 
 
 def _decode_text(body: bytes) -> str:

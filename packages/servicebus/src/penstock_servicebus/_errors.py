@@ -9,6 +9,7 @@ from azure.servicebus.exceptions import (
     MessageLockLostError,
     MessageNotFoundError,
     MessageSizeExceededError,
+    SessionLockLostError,
 )
 
 from penstock_servicebus._sdk_internals import AMQPException
@@ -66,13 +67,20 @@ class ProcessorCancelled(ServiceBusHandlerError):  # noqa: N818 - the name says 
 
 
 class ServiceBusUnavailable(ServiceBusHandlerError):  # noqa: N818 - the name says what happened
-    """Raised when Service Bus could not be reached, refused us, or the SDK's link broke."""
+    """Raised when Service Bus could not be reached, refused us, has no such entity, or the SDK's link broke.
+
+    Attributes:
+        action: What was tried, and on which entity.
+        reason: Name of the SDK's error and, in brackets, of the first one behind it; never their texts.
+    """
 
     environment = True
 
     def __init__(self, action: str, cause: BaseException) -> None:
-        super().__init__(f"cannot {action}: {type(cause).__name__}")
+        reason = _reason(cause)
+        super().__init__(f"cannot {action}: {reason}")
         self.action = action
+        self.reason = reason
 
 
 class LockLost(ServiceBusHandlerError):  # noqa: N818 - the name says what happened
@@ -85,17 +93,35 @@ class LockLost(ServiceBusHandlerError):  # noqa: N818 - the name says what happe
 # (Azure/azure-sdk-for-python #48921, #35618): for us all of these mean that the link must be made anew.
 _BROKEN = (AzureError, AMQPException, AttributeError, OSError, ValueError)
 
+_LOST = (MessageLockLostError, SessionLockLostError, MessageAlreadySettled, MessageNotFoundError)
+
+
+def _reason(error: BaseException) -> str:
+    """The error's name, and that of the first in the chain it came at the end of."""
+    first = error
+    while (behind := getattr(first, "inner_exception", None) or first.__cause__ or first.__context__) is not None:
+        first = behind
+    name, first_name = type(error).__name__, type(first).__name__
+    return name if name == first_name else f"{name} ({first_name})"
+
 
 @contextmanager
 def mapped(action: str) -> Iterator[None]:
     """Turn whatever the SDK raises inside the block into this package's errors."""
     try:
         yield
-    except ServiceBusHandlerError:
-        raise
-    except (MessageLockLostError, MessageAlreadySettled, MessageNotFoundError) as error:
-        raise LockLost(f"cannot {action}: {type(error).__name__}") from error
-    except MessageSizeExceededError as error:
-        raise UnsendableResult(f"cannot {action}: {type(error).__name__}") from error
-    except _BROKEN as error:
-        raise ServiceBusUnavailable(action, error) from error
+    except Exception as error:
+        if (ours := as_ours(action, error)) is None:
+            raise
+        raise ours from error
+
+
+def as_ours(action: str, error: BaseException) -> ServiceBusHandlerError | None:
+    """What an error of the SDK is in this package's terms; None if it is none of the SDK's."""
+    if isinstance(error, ServiceBusHandlerError):
+        return None
+    if isinstance(error, _LOST):
+        return LockLost(f"cannot {action}: {type(error).__name__}")
+    if isinstance(error, MessageSizeExceededError):
+        return UnsendableResult(f"cannot {action}: {type(error).__name__}")
+    return ServiceBusUnavailable(action, error) if isinstance(error, _BROKEN) else None

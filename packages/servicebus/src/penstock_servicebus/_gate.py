@@ -16,7 +16,7 @@ class Gate:
         self._breaker = breaker
         self._changed = asyncio.Event()
         self._paused = False
-        self._closed = False
+        self._closing = asyncio.Event()
         self._waiting: set[asyncio.Task[object]] = set()
 
     @property
@@ -29,17 +29,16 @@ class Gate:
         """Whether the breaker is open."""
         return self._breaker.is_open
 
-    def may_take(self, held: int, *, probe: bool) -> bool:
-        """Whether a message may be received.
+    def may_take(self, held: int) -> bool:
+        """Whether a message may be received; `held` counts those that are held, or being asked for.
 
-        Always while the breaker is closed; while it is open only the probe, if `probe` says that the asker fetches it
-        and nothing held can be it.
+        Always while the breaker is closed; while it is open only the probe, if nothing held can be it.
         """
-        return not self._breaker.is_open or (probe and held == 0 and self._breaker.probe_due)
+        return not self._breaker.is_open or (held == 0 and self._breaker.probe_due)
 
     def shut_down(self) -> None:
         """End all waiting: tasks that wait for the environment only are cancelled, now and from now on."""
-        self._closed = True
+        self._closing.set()
         for task in self._waiting:
             task.cancel()
 
@@ -67,6 +66,12 @@ class Gate:
         finally:
             if admission.probe or self._paused != self._breaker.is_open:
                 self._announce()
+
+    async def rest(self, delay: float) -> None:
+        """Wait before an attempt that failed is given back; at a stop that happens at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._closing.wait()
 
     async def pause(self, delay: float) -> None:
         """Wait before this task tries its environment again."""
@@ -103,7 +108,7 @@ class Gate:
     @contextlib.contextmanager
     def _counted_as_waiting(self) -> Iterator[None]:
         task = asyncio.current_task()
-        if task is None or self._closed:
+        if task is None or self._closing.is_set():
             raise asyncio.CancelledError
         self._waiting.add(task)
         try:

@@ -1,26 +1,26 @@
 """The handler: what users construct, run and ask."""
 
 import random
-import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
-from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
+from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from penstock_servicebus._assembly import assemble
 from penstock_servicebus._clock import Clock
 from penstock_servicebus._connection import Credential, connect
-from penstock_servicebus._decoding import Processor, decoder_for
-from penstock_servicebus._encoding import encode_results
+from penstock_servicebus._context import working_on
+from penstock_servicebus._custody import Custody
 from penstock_servicebus._intake import Intake
-from penstock_servicebus._messages import body_of
+from penstock_servicebus._messages import body_of, messages_by_hand
 from penstock_servicebus._options import Options
 from penstock_servicebus._run import Run
 from penstock_servicebus._signals import stop_on_signal
+from penstock_servicebus._signature import Processor, ProcessorFunction
 from penstock_servicebus._statistics import Counts, HandlerStatistics
 
 _DRAIN = 25.0
@@ -32,23 +32,28 @@ class AsyncServiceBusHandler:
     A message is completed only after all its results were accepted by the out-queue.
 
     Args:
-        processor_function: `async def process(message)`. Its annotation says what it takes: `str` (also without one),
-            `bytes`, `dict`, or a class with `model_validate_json`. It returns None (nothing is sent), `str`, `bytes`,
-            `dict`, an object with `model_dump_json`, or a list of these.
-        in_queue_name: Queue to receive from.
-        out_queue_name: Queue to send results to; give it duplicate detection.
+        processor_function: `async def process(message)` or `async def process(message, context: MessageContext)`. The
+            first annotation says what it takes: `str` (also without one), `bytes`, `dict`, or a class with
+            `model_validate_json`. It returns None (nothing is sent), `str`, `bytes`, `dict`, an object with
+            `model_dump_json`, a `Result` of one of these, or a list of them.
+        in_queue_name: Queue to receive from, or topic.
+        out_queue_name: Queue or topic to send results to; give it duplicate detection.
         fully_qualified_namespace: Host name of the namespace, or its URL, which may name a port; default:
             `SERVICE_BUS_NAMESPACE`.
-        max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more.
+        max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more. From a subscription or a
+            session they are deliveries of the same message, so that its `maxDeliveryCount` must be more than this.
         retry_delay: Seconds before the first retry, doubled with each further one up to 300 s, ± 20 %.
         max_wait_time: Longest receive call on an empty queue, in seconds; a message that arrives ends it at once.
         message_batch_size: With 1, no message is received before there is a free slot for it; with more, so many less
             one are taken ahead, locked and renewed. Work that usually takes less than a second takes as many ahead
-            as there are slots in any case.
+            as there are slots in any case. Sessions take none ahead.
+        in_subscription: Subscription of the topic to receive from; None: `in_queue_name` is a queue.
+        sessions: Whether the queue or subscription requires sessions. Then `max_concurrency` sessions are worked on at
+            once, each over a connection of its own, and in each one message at a time and in order.
         connection_string: Instead of a namespace; default: `SERVICE_BUS_CONNECTION_STRING`.
         credential: An async TokenCredential for the namespace; default: `DefaultAzureCredential`. Not closed here.
         client: A ready `ServiceBusClient` instead of all of these. Not closed here.
-        max_concurrency: Messages worked on at once.
+        max_concurrency: Messages, or sessions, worked on at once.
         receivers: Connections to receive over, which share the slots evenly. One is enough until settling, one round
             trip per message, limits it.
         max_handling_time: Seconds from receipt for which a message's lock is renewed. A message that only waits for its
@@ -61,12 +66,12 @@ class AsyncServiceBusHandler:
 
     Raises:
         ConfigurationError: Arguments and environment contradict each other, say nothing, or are out of range.
-        TypeError: The processor is not an async function, or its annotation is not one of the above.
+        TypeError: The processor is not an async function, or takes something else than the above.
     """
 
     def __init__(
         self,
-        processor_function: Processor,
+        processor_function: ProcessorFunction,
         in_queue_name: str,
         out_queue_name: str,
         fully_qualified_namespace: str | None = None,
@@ -75,6 +80,8 @@ class AsyncServiceBusHandler:
         max_wait_time: float = 3.0,
         message_batch_size: int = 1,
         *,
+        in_subscription: str | None = None,
+        sessions: bool = False,
         connection_string: str | None = None,
         credential: Credential = None,
         client: ServiceBusClient | None = None,
@@ -91,6 +98,8 @@ class AsyncServiceBusHandler:
     ) -> None:
         self._options = Options(
             in_queue_name=in_queue_name,
+            in_subscription=in_subscription,
+            sessions=sessions,
             out_queue_name=out_queue_name,
             max_retries=max_retries,
             retry_delay=retry_delay,
@@ -102,8 +111,7 @@ class AsyncServiceBusHandler:
             clock=_clock or Clock(),
             random=_random,
         )
-        self._processor = processor_function
-        self._decoder = decoder_for(processor_function)
+        self._processor = Processor(processor_function)
         sdk_options = {
             "http_proxy": http_proxy,
             "custom_endpoint_address": custom_endpoint_address,
@@ -111,9 +119,16 @@ class AsyncServiceBusHandler:
             "ssl_context": ssl_context,
         }
         self._connection = connect(
-            fully_qualified_namespace, connection_string, credential, client, transport, sdk_options
+            fully_qualified_namespace,
+            connection_string,
+            credential,
+            client,
+            transport,
+            sdk_options,
+            entities=(in_queue_name, out_queue_name),
         )
         self._counts = Counts()
+        self._custody = Custody(self._options.source, self._counts, self._options.clock, _random, max_handling_time)
         self._run = self._new_run(None, None)
 
     async def run(
@@ -175,15 +190,17 @@ class AsyncServiceBusHandler:
         Raises:
             UndecodableMessage: The body is not what the processor takes.
         """
-        return await self._processor(self._decoder(body_of(message)))
+        context = self._custody.context_of(message, self._custody.identity_of(message))
+        with working_on(context):
+            return await self._processor(self._processor.decode(body_of(message)), context)
 
     async def send_message(self, body: Any, *, message_id: str | None = None) -> None:  # noqa: ANN401 - as a result
         """Send to the out-queue what a processor could return; return when the queue has accepted it.
 
         Args:
-            body: `str`, `bytes`, `dict`, an object with `model_dump_json`, or a list of these.
+            body: `str`, `bytes`, `dict`, an object with `model_dump_json`, a `Result`, or a list of these.
             message_id: Id of the message, of which duplicate detection keeps one; with a list, `/0`, `/1`, … is
-                appended. Default: a new one.
+                appended. Default: that of the `Result`, else a new one.
 
         Raises:
             RuntimeError: The handler is not running.
@@ -191,14 +208,7 @@ class AsyncServiceBusHandler:
         """
         if not self.running:
             raise RuntimeError("the handler is not running: send inside `async with handler`, or while it listens")
-        payloads = encode_results(body)
-        stem = message_id or uuid.uuid4().hex
-        ids = [stem] if not isinstance(body, list | tuple) else [f"{stem}/{index}" for index in range(len(payloads))]
-        messages = [
-            ServiceBusMessage(payload.body, message_id=own_id, content_type=payload.content_type)
-            for own_id, payload in zip(ids, payloads, strict=False)
-        ]
-        await self._run.outboxes.results.send(messages)
+        await self._run.outboxes.results.send(messages_by_hand(body, message_id))
 
     @property
     def running(self) -> bool:
@@ -223,7 +233,7 @@ class AsyncServiceBusHandler:
         """A run that is not started yet."""
         intake = Intake(self._options.clock.monotonic, until_empty, max_messages)
         return assemble(
-            self._processor, self._decoder, self._connection, self._options, intake=intake, counts=self._counts
+            self._processor, self._connection, self._options, custody=self._custody, intake=intake, counts=self._counts
         )
 
     async def _start(self, run: Run) -> None:

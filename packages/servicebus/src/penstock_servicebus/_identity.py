@@ -6,11 +6,12 @@ swallowed), and the results of the same work must always repeat theirs (so that 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ORIGIN_ID = "penstock-origin-id"
 ATTEMPT = "penstock-attempt"
 ENQUEUED = "penstock-enqueued"
+RESUBMITTED = "penstock-resubmitted"
 
 MAX_ID_LENGTH = 128
 """Longest message id Service Bus accepts, in characters
@@ -29,11 +30,19 @@ class Identity:
     origin_id: str
     """The id of the message that all copies of this work descend from."""
 
-    attempt: int
-    """How many copies came before: 0 for the origin."""
+    copies: int
+    """How many copies came before: 0 for the origin. It numbers the ids, so it only ever grows."""
 
     enqueued_ms: int | None
     """When the origin was first enqueued, in milliseconds since the Unix epoch."""
+
+    resubmitted: int = 0
+    """Which copy somebody resubmitted last, if any: attempts count anew from there."""
+
+    @property
+    def attempt(self) -> int:
+        """How many attempts were spent before: 0 for the origin, and for what has just been resubmitted."""
+        return self.copies - self.resubmitted
 
     @property
     def stem(self) -> str:
@@ -48,8 +57,13 @@ class Identity:
 
     def next_copy(self) -> "Identity":
         """The identity under which this work is tried once more."""
-        attempt = self.attempt + 1
-        return Identity(_copy_id(self.stem, attempt), self.origin_id, attempt, self.enqueued_ms)
+        copies = self.copies + 1
+        return replace(self, message_id=_copy_id(self.stem, copies), copies=copies)
+
+    def resubmission(self) -> "Identity":
+        """The identity under which this work begins anew, with all its attempts."""
+        copy = self.next_copy()
+        return replace(copy, resubmitted=copy.copies)
 
 
 def identify(
@@ -66,15 +80,21 @@ def identify(
     properties because another stage sent it as a result: two results of one origin are two different works.
     """
     own_id = message_id or f"{queue}:{sequence_number}"
-    origin, attempt = properties.get(ORIGIN_ID), properties.get(ATTEMPT)
+    origin, copies = properties.get(ORIGIN_ID), properties.get(ATTEMPT)
     fresh = Identity(own_id, own_id, 0, enqueued_ms)
-    if not isinstance(origin, str) or not isinstance(attempt, int) or attempt < 1:
+    if not isinstance(origin, str) or not isinstance(copies, int) or copies < 1:
         return fresh
-    first_enqueued = properties.get(ENQUEUED)
-    copy = Identity(own_id, origin, attempt, first_enqueued if isinstance(first_enqueued, int) else enqueued_ms)
-    return copy if own_id == _copy_id(copy.stem, attempt) else fresh
+    first_enqueued, resubmitted = properties.get(ENQUEUED), properties.get(RESUBMITTED)
+    copy = Identity(
+        own_id,
+        origin,
+        copies,
+        first_enqueued if isinstance(first_enqueued, int) else enqueued_ms,
+        resubmitted if isinstance(resubmitted, int) and 0 < resubmitted <= copies else 0,
+    )
+    return copy if own_id == _copy_id(copy.stem, copies) else fresh
 
 
-def _copy_id(stem: str, attempt: int) -> str:
-    """The id of copy number `attempt`."""
-    return f"{stem}#r{attempt}"
+def _copy_id(stem: str, copies: int) -> str:
+    """The id of a copy that so many others came before, the origin included."""
+    return f"{stem}#r{copies}"

@@ -17,8 +17,10 @@ class Intake:
         self._now = now
         self._until_empty = math.inf if until_empty is None else until_empty
         self._left = math.inf if max_messages is None else max_messages
-        self._asked_for = 0
+        self.asked_for = 0
+        """Messages set apart for calls under way."""
         self._quiet_since: float | None = None
+        self._busy_at = now()
         self._listeners: list[Callable[[], None]] = []
         self.stopped = False
 
@@ -36,19 +38,19 @@ class Intake:
     @property
     def exhausted(self) -> bool:
         """Whether no more messages may be received than already were, or are being asked for."""
-        return self._left - self._asked_for == 0
+        return self._left - self.asked_for == 0
 
     def room(self, wanted: int) -> int:
         """How many of the wanted messages may be received now; they are set apart until `took` says how many came."""
         if self.stopped:
             return 0
-        granted = int(min(wanted, self._left - self._asked_for))
-        self._asked_for += granted
+        granted = int(min(wanted, self._left - self.asked_for))
+        self.asked_for += granted
         return granted
 
     def took(self, count: int, *, of: int) -> None:
         """`count` of the messages set apart by `room` came."""
-        self._asked_for -= of
+        self.asked_for -= of
         self._left -= count
         if count:
             self.busy()
@@ -56,11 +58,12 @@ class Intake:
     def heard_nothing(self, seconds: float) -> None:
         """The queue was listened to for so many seconds, and nothing came."""
         if self._quiet_since is None:
-            self._quiet_since = self._now() - seconds
+            self._quiet_since = max(self._now() - seconds, self._busy_at)
 
     def busy(self) -> None:
         """Something is held, or the queue could not be listened to: it cannot be called empty."""
         self._quiet_since = None
+        self._busy_at = self._now()
 
     @property
     def quiet_left(self) -> float:

@@ -10,6 +10,7 @@ from penstock_servicebus._sdk_internals import Wire
 
 _logger = logging.getLogger(__name__)
 
+_OPEN_WITHIN = 30.0  # s; the SDK itself may wait for ever for a peer that accepts and then says nothing
 _CLOSE_WITHIN = 5.0  # s; a broken link may hang in its own farewell
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 30.0
@@ -28,7 +29,7 @@ class Link(Generic[EndT]):
     """The one sender or receiver of its owner.
 
     Args:
-        name: What it is, for log lines: `receiver of orders`.
+        name: What it is and where, for people: `receiver of orders at ns.servicebus.windows.net`.
         make: Makes a new, unopened one.
         random: Jitter in [0, 1).
     """
@@ -50,11 +51,23 @@ class Link(Generic[EndT]):
             ServiceBusUnavailable: It cannot be opened now.
         """
         if self._end is None:
-            end = self._make()
-            with mapped(f"open {self._name}"):
-                await end.__aenter__()
-            self._end, self._wire = end, Wire(end)
+            self._end, self._wire = await self._open()
         return self._end
+
+    async def _open(self) -> tuple[EndT, Wire]:
+        """Make and open a new end."""
+        with mapped(f"open {self._name}"):
+            end = self._make()
+            wire = Wire(end)
+            opening = asyncio.ensure_future(end.__aenter__())
+            try:
+                async with asyncio.timeout(_OPEN_WITHIN):
+                    await asyncio.shield(opening)
+            except BaseException:
+                await _give_up(opening, wire)
+                raise
+        wire.hold()
+        return end, wire
 
     def works(self) -> None:
         """The end did its work: the next fault is a first one."""
@@ -80,3 +93,13 @@ class Link(Generic[EndT]):
                     await farewell()
             except Exception:
                 _logger.debug("closing %s failed", self._name, exc_info=True)
+
+
+async def _give_up(opening: asyncio.Future[object], wire: Wire) -> None:
+    """End an opening: when cancelled the SDK says farewell, without end on a silent line, until that is cut."""
+    opening.cancel()
+    await wire.cut()
+    done, _ = await asyncio.wait([opening], timeout=_CLOSE_WITHIN)
+    for ended in done:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            _logger.debug("giving up an opening ended with %s", type(error).__name__)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from penstock_servicebus._clock import Clock
+from penstock_servicebus._entity import Entity
 from penstock_servicebus._errors import ConfigurationError
 
 
@@ -17,7 +18,9 @@ class Options:
     """
 
     in_queue_name: str
+    in_subscription: str | None
     out_queue_name: str
+    sessions: bool
     max_retries: int
     retry_delay: float
     max_wait_time: float
@@ -31,7 +34,9 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("in_queue_name", "out_queue_name"):
             if not str(getattr(self, name) or "").strip():
-                raise ConfigurationError(f"{name} must name a queue")
+                raise ConfigurationError(f"{name} must name a queue or a topic")
+        if self.in_subscription is not None and not self.in_subscription.strip():
+            raise ConfigurationError("in_subscription must name a subscription, or be None for a queue")
         for name in ("retry_delay", "max_wait_time", "max_handling_time"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name} must be more than 0 seconds, not {getattr(self, name)!r}")
@@ -41,6 +46,13 @@ class Options:
                 raise ConfigurationError(f"{name} must be a whole number from {least} up, not {value!r}")
         if self.receivers > self.max_concurrency:
             raise ConfigurationError("receivers must not be more than max_concurrency")
+        if self.sessions and self.receivers != 1:
+            raise ConfigurationError("receivers must be 1 with sessions: each session has a connection of its own")
+
+    @property
+    def source(self) -> Entity:
+        """Where messages come from."""
+        return Entity(self.in_queue_name, self.in_subscription, self.sessions)
 
     def slots(self) -> list[int]:
         """The slots of each receiver: an even share of `max_concurrency`."""

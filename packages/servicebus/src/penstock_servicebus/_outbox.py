@@ -9,9 +9,12 @@ from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.aio import ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from penstock_servicebus._errors import ServiceBusUnavailable, UnsendableResult, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import ServiceBusUnavailable, UnsendableResult
 from penstock_servicebus._link import Link
 from penstock_servicebus._wakeup import Wakeup
+
+_SLOW_SEND = 20.0  # s that a large transfer may take on a slow line
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +90,35 @@ class Outbox:
 
 async def _send_together(sender: ServiceBusSender, parcels: list[_Parcel]) -> bool:
     """Send many parcels in few transfers; False, and nothing sent, if one message is too large for any batch."""
-    with mapped("send messages"):
-        transfers = await _pack(sender, [message for parcel in parcels for message in parcel.messages])
-        if any(isinstance(transfer, ServiceBusMessage) for transfer in transfers):
-            return False
-        for transfer in transfers:
-            await sender.send_messages(transfer)
+    transfers = await _pack(sender, [message for parcel in parcels for message in parcel.messages])
+    if any(isinstance(transfer, ServiceBusMessage) for transfer in transfers):
+        return False
+    for transfer in transfers:
+        await _send(sender, transfer)
     for parcel in parcels:
         _answer(parcel)
     return True
 
 
 async def _send_parcel(sender: ServiceBusSender, parcel: _Parcel) -> None:
-    """Send one parcel and answer it, also when one of its messages is more than the queue accepts."""
+    """Send one parcel and answer it, also when one of its messages is more than the queue accepts.
+
+    Messages too large for a batch go first: if one of them is refused, nothing of the parcel was sent.
+    """
     try:
-        with mapped("send messages"):
-            for transfer in await _pack(sender, parcel.messages):
-                await sender.send_messages(transfer)
+        transfers = await _pack(sender, parcel.messages)
+        for transfer in sorted(transfers, key=lambda transfer: isinstance(transfer, ServiceBusMessageBatch)):
+            await _send(sender, transfer)
     except UnsendableResult as error:
         _answer(parcel, error)
     else:
         _answer(parcel)
+
+
+async def _send(sender: ServiceBusSender, transfer: ServiceBusMessage | ServiceBusMessageBatch) -> None:
+    """Send one transfer; no lock waits for it, so it may take its time."""
+    async with calling("send messages", wait=_SLOW_SEND):
+        await sender.send_messages(transfer)
 
 
 async def _pack(
@@ -120,7 +131,8 @@ async def _pack(
     for message in messages:
         if transfers and _fits(transfers[-1], message):
             continue
-        batch = await sender.create_message_batch()
+        async with calling("send messages"):
+            batch = await sender.create_message_batch()
         transfers.append(batch if _fits(batch, message) else message)
     return transfers
 

@@ -6,45 +6,51 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from azure.servicebus import ServiceBusReceivedMessage
-
 from penstock_servicebus._clock import Clock
-from penstock_servicebus._decoding import Decoder, Processor
+from penstock_servicebus._context import working_on
 from penstock_servicebus._encoding import Payload, encode_results
 from penstock_servicebus._errors import HandlingTimeExceeded, ProcessorCancelled, UndecodableMessage, UnsendableResult
 from penstock_servicebus._gate import Gate
-from penstock_servicebus._identity import Identity
+from penstock_servicebus._held import Held
 from penstock_servicebus._messages import body_of, result_message, retry_copy
 from penstock_servicebus._outbox import Outbox
 from penstock_servicebus._policy import DeadLetter, Facts, Policy, Repeat, facts_of
+from penstock_servicebus._signature import Processor
 from penstock_servicebus._statistics import Counts
 from penstock_servicebus._verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Outboxes:
-    """Where messages go: results on, retry copies back to where they came from."""
+    """Where messages go: results on, retry copies back to where they came from, if that takes any."""
 
     results: Outbox
-    copies: Outbox
+    copies: Outbox | None
+
+    def all(self) -> list[Outbox]:
+        """Both, or the one there is."""
+        return [self.results] if self.copies is None else [self.results, self.copies]
 
 
 @dataclass(slots=True)
 class _Job:
     """One message on its way."""
 
-    message: ServiceBusReceivedMessage
-    identity: Identity
+    held: Held
     worked: Callable[[], None]
     processing: bool = False
+
+    @property
+    def spent(self) -> int:
+        """Attempts counted before this one."""
+        return self.held.context.attempt - 1
 
 
 class Processing:
     """Brings messages to a verdict; one instance serves all of a handler's tasks.
 
     Args:
-        processor: The user's async function.
-        decoder: From bytes to what it takes.
+        processor: The user's function.
         policy: What becomes of failures.
         gate: Where work waits for its environment.
         outboxes: Where messages go.
@@ -56,7 +62,6 @@ class Processing:
     def __init__(
         self,
         processor: Processor,
-        decoder: Decoder,
         *,
         policy: Policy,
         gate: Gate,
@@ -66,7 +71,6 @@ class Processing:
         clock: Clock,
     ) -> None:
         self._processor = processor
-        self._decoder = decoder
         self._policy = policy
         self._gate = gate
         self._outboxes = outboxes
@@ -74,31 +78,27 @@ class Processing:
         self._max_handling_time = max_handling_time
         self._clock = clock
 
-    async def process(self, message: ServiceBusReceivedMessage) -> Any:  # noqa: ANN401 - whatever the processor returns
-        """Decode one message and run the processor on it once."""
-        return await self._processor(self._decoder(body_of(message)))
-
-    async def bring_to_verdict(
-        self, message: ServiceBusReceivedMessage, identity: Identity, worked: Callable[[], None]
-    ) -> Verdict:
+    async def bring_to_verdict(self, held: Held, worked: Callable[[], None]) -> Verdict:
         """Do all that a message needs before it can be settled.
 
         Whatever was sent on has been accepted by its queue when this returns. `worked` is called when the processor
         will not run again for this message, which is before anything is sent.
         """
-        job = _Job(message, identity, worked)
+        job = _Job(held, worked)
         try:
             async with asyncio.timeout(self._max_handling_time):
-                return await self._work(job)
+                with working_on(held.context):
+                    came_of_it = await self._work(job)
         except TimeoutError:
             if not job.processing:
                 return Verdict("released", reason="max_handling_time")
-            return await self._end(job, facts_of(HandlingTimeExceeded(self._max_handling_time)))
+            came_of_it = facts_of(HandlingTimeExceeded(self._max_handling_time))
+        return came_of_it if isinstance(came_of_it, Verdict) else await self._end(job, came_of_it)
 
-    async def _work(self, job: _Job) -> Verdict:
-        """Try until there is a verdict; only an unavailable environment makes it try again here."""
+    async def _work(self, job: _Job) -> Verdict | Facts:
+        """Try until there is a verdict or a failure; only an unavailable environment makes it try again here."""
         try:
-            value = self._decoder(body_of(job.message))
+            value = self._processor.decode(body_of(job.held.message))
         except UndecodableMessage as error:
             return Verdict("dead-lettered", "UndecodableMessage", str(error), type(error).__name__)
         repeats = 0
@@ -110,9 +110,9 @@ class Processing:
                 job.processing = False
             else:
                 return await self._send_on(job, payloads)
-            decision = self._policy.decide(facts, attempt=job.identity.attempt, repeats=repeats)
+            decision = self._policy.decide(facts, attempt=job.spent, repeats=repeats)
             if not isinstance(decision, Repeat):
-                return await self._end(job, facts)
+                return facts
             repeats += 1
             self._counts.environment_failures += 1
             await self._gate.pause(decision.delay)
@@ -122,7 +122,7 @@ class Processing:
         async with self._gate.passage():
             job.processing = True
             try:
-                result = await self._processor(value)
+                result = await self._processor(value, job.held.context)
             except asyncio.CancelledError as error:
                 if not _is_being_cancelled():
                     raise ProcessorCancelled from error
@@ -134,7 +134,11 @@ class Processing:
     async def _send_on(self, job: _Job, payloads: list[Payload]) -> Verdict:
         """Send the results; too large a result ends the message."""
         job.worked()
-        messages = [result_message(payload, job.identity, index) for index, payload in enumerate(payloads)]
+        held = job.held
+        messages = [
+            result_message(payload, held.identity, index, held.context.trace, held.context.session_id)
+            for index, payload in enumerate(payloads)
+        ]
         try:
             await self._outboxes.results.send(messages)
         except UnsendableResult as error:
@@ -143,13 +147,17 @@ class Processing:
         return Verdict("completed")
 
     async def _end(self, job: _Job, facts: Facts) -> Verdict:
-        """An attempt failed: set the message aside, or send a copy that is tried later."""
+        """An attempt failed: set the message aside, or see to it that it is tried later."""
         job.worked()
-        decision = self._policy.decide(facts, attempt=job.identity.attempt, repeats=0)
+        decision = self._policy.decide(facts, attempt=job.spent, repeats=0)
         if isinstance(decision, DeadLetter):
             return Verdict("dead-lettered", decision.reason, decision.description, facts.name)
+        if self._outboxes.copies is None:
+            await self._gate.rest(min(decision.delay, job.held.context.handling_time_left))
+            return Verdict("abandoned", error=facts.name)
         due = datetime.fromtimestamp(self._clock.wall(), UTC) + timedelta(seconds=decision.delay)
-        await self._outboxes.copies.send([retry_copy(job.message, job.identity, due)])
+        copy = retry_copy(job.held.message, job.held.identity, due, job.held.context.trace)
+        await self._outboxes.copies.send([copy])
         return Verdict("retried", error=facts.name)
 
 

@@ -13,20 +13,14 @@ from functools import partial
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
-from penstock_servicebus._clock import Clock
-from penstock_servicebus._errors import LockLost, ServiceBusUnavailable, mapped
-from penstock_servicebus._gate import Gate
-from penstock_servicebus._held import Held, report
-from penstock_servicebus._intake import Intake
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import LockLost, ServiceBusUnavailable
+from penstock_servicebus._held import Held
 from penstock_servicebus._leases import Leases
 from penstock_servicebus._link import Link
-from penstock_servicebus._messages import identity_of
-from penstock_servicebus._pace import Pace
-from penstock_servicebus._processing import Processing
+from penstock_servicebus._owner import Shared
 from penstock_servicebus._reception import Reception
-from penstock_servicebus._settlement import LOCK_LOST, count, settle
 from penstock_servicebus._slots import Slots
-from penstock_servicebus._statistics import Counts
 from penstock_servicebus._verdict import Verdict
 from penstock_servicebus._wakeup import Wakeup
 
@@ -41,39 +35,24 @@ class Terms:
     """What one owner may do.
 
     Attributes:
-        queue: Name of the in-queue.
         slots: Messages worked on at once.
         ahead: Messages kept ready beyond those, however long the work takes.
         keep_lock: Seconds a lock is renewed at most.
-        probes: Whether this owner fetches the breaker's probe when nothing is held.
     """
 
-    queue: str
     slots: int
     ahead: int
     keep_lock: float
-    probes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all owners of a handler use together."""
-
-    processing: Processing
-    gate: Gate
-    intake: Intake
-    counts: Counts
-    clock: Clock
 
 
 class ReceiverOwner:
     """Runs one receiver: takes messages, starts their work, keeps their locks, and settles them."""
 
-    def __init__(self, link: Link[ServiceBusReceiver], terms: Terms, shared: Shared, pace: Pace) -> None:
+    def __init__(self, link: Link[ServiceBusReceiver], terms: Terms, shared: Shared) -> None:
         self._link = link
         self._terms = terms
         self._shared = shared
-        self._reception = Reception(shared.intake, pace)
+        self._reception = Reception(shared.intake, shared.pace)
         self._held: dict[int, Held] = {}
         self._slots = Slots(terms.slots, terms.ahead, shared.clock.monotonic)
         self._decided: deque[Held] = deque()
@@ -122,7 +101,9 @@ class ReceiverOwner:
         """Settle what is decided, renew what is due, take what there is room for; wait only if there is none."""
         if self._shared.intake.stopped:
             await self._reception.pause(receiver)  # or what is given back now would come back here
-        while self._decided:
+        if self._reception.plenty and (free := self._free()) >= self._terms.slots / 2:
+            await self._take(receiver, free)  # first, so that these are worked on while the others are settled
+        for _ in range(len(self._decided)):
             await self._settle(receiver, self._decided[0])
         await self._renew(receiver)
         if self._held:
@@ -144,11 +125,7 @@ class ReceiverOwner:
 
     def _free(self) -> int:
         """How many messages could be used now."""
-        terms, shared = self._terms, self._shared
-        if shared.intake.stopped or shared.intake.exhausted or shared.clock.monotonic() < self._rest_until:
-            return 0
-        if not shared.gate.may_take(shared.counts.in_progress, probe=terms.probes):
-            shared.intake.busy()
+        if self._shared.clock.monotonic() < self._rest_until or not self._shared.may_take():
             return 0
         return self._slots.room(len(self._held) - len(self._decided))
 
@@ -171,14 +148,10 @@ class ReceiverOwner:
     def _keep(self, message: ServiceBusReceivedMessage) -> None:
         """Take charge of a message and its lock, unless too little of that is left."""
         shared = self._shared
-        now, wall = shared.clock.monotonic(), shared.clock.wall()
-        locked_until, enqueued = message.locked_until_utc, message.enqueued_time_utc
-        life = locked_until.timestamp() - wall if locked_until is not None else self._terms.keep_lock
-        age = max(wall - enqueued.timestamp(), 0.0) if enqueued is not None else 0.0
-        held = Held(message, identity_of(message, self._terms.queue), age, now)
+        now, locked_until = shared.clock.monotonic(), message.locked_until_utc
+        life = locked_until.timestamp() - shared.clock.wall() if locked_until is not None else self._terms.keep_lock
+        held = shared.custody.take(message)
         self._held[id(held)] = held
-        shared.counts.received += 1
-        shared.counts.in_progress += 1
         if life < _ENOUGH_LOCK:
             _logger.warning("a lock just received has %.1f s left: is this clock ahead of the broker's?", life)
             self._rest_until = now + _ENOUGH_LOCK
@@ -190,8 +163,7 @@ class ReceiverOwner:
     def _start_ready(self) -> None:
         """Begin the work on as many messages as there are free slots."""
         while (held := self._slots.next()) is not None:
-            work = self._shared.processing.bring_to_verdict(held.message, held.identity, partial(self._worked, held))
-            held.task = asyncio.create_task(work)
+            held.task = asyncio.create_task(self._shared.processing.bring_to_verdict(held, partial(self._worked, held)))
             held.task.add_done_callback(partial(self._ended, held))
 
     def _worked(self, held: Held) -> None:
@@ -218,13 +190,10 @@ class ReceiverOwner:
 
     async def _settle(self, receiver: ServiceBusReceiver, held: Held) -> None:
         """Settle the first in line; on a fault it stays in line."""
-        decided = held.verdict or LOCK_LOST
-        verdict = await settle(receiver, held, decided)
+        await self._shared.custody.settle(receiver, held)
         self._decided.popleft()
         self._leases.drop(id(held))
         del self._held[id(held)]
-        count(self._shared.counts, verdict)
-        report(held, verdict, self._shared.clock.monotonic())
 
     async def _renew(self, receiver: ServiceBusReceiver) -> None:
         """Renew the locks that are due."""
@@ -232,7 +201,7 @@ class ReceiverOwner:
         for key in self._leases.due(clock.monotonic()):
             held = self._held[key]
             try:
-                with mapped("renew a lock"):
+                async with calling("renew a lock"):
                     until = await receiver.renew_message_lock(held.message)
             except LockLost:
                 self._leases.drop(key)

@@ -1,20 +1,26 @@
 """How messages are asked for: how many, for how long, and what to make of an empty answer."""
 
-import asyncio
 import time
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
-from penstock_servicebus._errors import ServiceBusUnavailable, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import ServiceBusUnavailable
+from penstock_servicebus._idle_call import IdleCall
 from penstock_servicebus._intake import Intake
 from penstock_servicebus._pace import Pace
-from penstock_servicebus._sdk_internals import withdraw_credit
+from penstock_servicebus._sdk_internals import patient, withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
+_SWEEP_EACH = 0.002  # s more for each message asked for: what arrives after the end goes back, and has to come again
+_MOST = 64  # messages asked for in one call
+_IDLE_TURN = 1.0  # s the socket is read at a stretch on an idle queue; between two the SDK sees to tokens
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _HASTY_CALLS = 3  # empty answers far too early that mean a dead link
+_SILENCE = 30.0  # s without a message until the broker is asked for a sign of life
+_BEYOND_ALL = 2**63 - 1  # a sequence number no message has: to be told of none costs the least
 
 Messages = list[ServiceBusReceivedMessage]
 
@@ -25,15 +31,20 @@ class Reception:
     def __init__(self, intake: Intake, pace: Pace) -> None:
         self._intake = intake
         self._pace = pace
-        self._plenty = False
+        self._window = 1
         self._asking = False
         self._hasty = 0
-        self._idle_call: asyncio.Task[Messages] | None = None
+        self._heard_at = time.monotonic()
+        self._idle_call = IdleCall()
+
+    @property
+    def plenty(self) -> bool:
+        """Whether the last call brought all it asked for, so that there are probably more."""
+        return self._window > 1
 
     def interrupt(self) -> None:
         """End a call on an idle queue now."""
-        if self._idle_call is not None:
-            self._idle_call.cancel()
+        self._idle_call.interrupt()
 
     async def receive(self, receiver: ServiceBusReceiver, free: int, *, busy: bool, until: float) -> Messages:
         """Ask for messages, at most as many as there is room for.
@@ -47,23 +58,26 @@ class Reception:
         Raises:
             ServiceBusUnavailable: The link is broken.
         """
-        # A call for several returns late when there are few. So one is asked for until the queue has shown plenty.
-        room = self._intake.room(free if self._plenty and busy else min(free, 1))
+        # A call for several returns late when not all come, and what comes after it goes back. So as many are asked for
+        # as the queue has shown to have, and this process to take: twice as many after each call that brought all.
+        room = self._intake.room(min(free, self._window))
         if room == 0:
             return []
         messages: Messages = []
         self._asking = True
         try:
-            with mapped("receive messages"):
-                if busy:
-                    wait = min(_GLANCE if room == 1 else _SWEEP, until)
-                    messages = await receiver.receive_messages(room, max_wait_time=max(wait, _SHORTEST))
-                else:
-                    messages = await self._await_one(receiver, max(min(self._pace.seconds, until), _SHORTEST))
+            if busy or room > 1:
+                wait = max(min(_GLANCE if room == 1 else _SWEEP + room * _SWEEP_EACH, until), _SHORTEST)
+                async with calling("receive messages", wait=wait):
+                    messages = await receiver.receive_messages(room, max_wait_time=wait)
+            else:
+                messages = await self._await_one(receiver, max(min(self._pace.seconds, until), _SHORTEST))
         finally:
             self._intake.took(len(messages), of=room)
         self._pace.found(anything=bool(messages))
-        self._plenty = len(messages) == room
+        if messages:
+            self._heard_at = time.monotonic()
+        self._window = min(2 * max(room, self._window), _MOST) if len(messages) == room else max(len(messages) // 2, 1)
         self._asking = len(messages) < room
         return messages
 
@@ -74,7 +88,7 @@ class Reception:
             ServiceBusUnavailable: The link is broken.
         """
         if self._asking:
-            with mapped("stop receiving"):
+            async with calling("stop receiving"):
                 await withdraw_credit(receiver)
             self._asking = False
 
@@ -83,21 +97,26 @@ class Reception:
 
         Cancelling is safe here: a call for one message holds none until it returns.
         """
+        await self._make_sure(receiver)
         began = time.monotonic()
-        self._idle_call = asyncio.ensure_future(receiver.receive_messages(1, max_wait_time=wait))
-        try:
-            await asyncio.wait([self._idle_call])
-            if self._idle_call.cancelled():
-                return []
-            messages = self._idle_call.result()
-        finally:
-            self._idle_call.cancel()
-            self._idle_call = None
+        with patient(receiver, min(wait, _IDLE_TURN)):
+            async with calling("receive messages", wait=wait):
+                messages = await self._idle_call.wait_for(receiver.receive_messages(1, max_wait_time=wait))
+        if messages is None:
+            return []
         took = time.monotonic() - began
         self._believe(messages, took, wait)
         if not messages:
             self._intake.heard_nothing(took)
         return messages
+
+    async def _make_sure(self, receiver: ServiceBusReceiver) -> None:
+        """Ask the broker something now and then: a connection that says nothing any more looks like an empty queue."""
+        if time.monotonic() - self._heard_at < _SILENCE:
+            return
+        async with calling("hear from the broker"):
+            await receiver.peek_messages(1, sequence_number=_BEYOND_ALL)
+        self._heard_at = time.monotonic()
 
     def _believe(self, messages: Messages, took: float, wait: float) -> None:
         """A dead link may answer "nothing" at once and for ever (the SDK's #18795): then it must be made anew."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from penstock_servicebus._connection import Connection
-from penstock_servicebus._pace import Pace
+from penstock_servicebus._owner import Owner, Shared
 from penstock_servicebus._processing import Outboxes
-from penstock_servicebus._receiver import ReceiverOwner, Shared
 from penstock_servicebus._statistics import HandlerStatistics
+from penstock_servicebus._watchdog import Watchdog
 
 _logger = logging.getLogger(__name__)
 
@@ -23,15 +24,16 @@ class Run:
         self,
         connection: Connection,
         outboxes: Outboxes,
-        owners: Sequence[ReceiverOwner],
+        owners: Sequence[Owner],
         *,
         shared: Shared,
-        pace: Pace,
+        watchdog: Watchdog,
     ) -> None:
         self.outboxes = outboxes
-        self.pace = pace
+        self.pace = shared.pace
         self._connection = connection
         self._owners = owners
+        self._watchdog = watchdog
         self._gate = shared.gate
         self._intake = shared.intake
         self._counts = shared.counts
@@ -56,7 +58,7 @@ class Run:
         """
         try:
             self._connection.open()
-            await asyncio.gather(self.outboxes.results.open(), *(owner.open() for owner in self._owners))
+            await _all(self.outboxes.results.open(), *(owner.open() for owner in self._owners))
         except BaseException:
             await self._close()
             raise
@@ -86,23 +88,24 @@ class Run:
             self._work.result()
 
     async def _supervise(self) -> None:
-        """Run the owners; the senders live as long as there is a receiver that may need them."""
-        senders = [asyncio.create_task(box.run()) for box in (self.outboxes.results, self.outboxes.copies)]
+        """Run the owners; senders and watchdog live as long as there is a receiver that may need them."""
+        servants = [asyncio.create_task(outbox.run()) for outbox in self.outboxes.all()]
+        servants.append(asyncio.create_task(self._watchdog.run()))
         receivers = [asyncio.create_task(owner.run()) for owner in self._owners]
-        tasks = [*senders, *receivers]
+        tasks = [*servants, *receivers]
         try:
-            await self._until_received(receivers, senders)
+            await self._until_received(receivers, servants)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
             await self._close()
 
-    async def _until_received(self, receivers: list[asyncio.Task[None]], senders: list[asyncio.Task[None]]) -> None:
+    async def _until_received(self, receivers: list[asyncio.Task[None]], servants: list[asyncio.Task[None]]) -> None:
         """Return when all receivers are done; whatever ends before its time raises what ended it."""
         pending = set(receivers)
         while pending:
-            done, _ = await asyncio.wait([*pending, *senders], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*pending, *servants], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             pending -= done
@@ -119,5 +122,16 @@ class Run:
     async def _close(self) -> None:
         """Close everything, all at once: the SDK takes about a second for each."""
         closing = [owner.close() for owner in self._owners]
-        await asyncio.gather(*closing, self.outboxes.results.close(), self.outboxes.copies.close())
+        await asyncio.gather(*closing, *(outbox.close() for outbox in self.outboxes.all()))
         await self._connection.close()
+
+
+async def _all(*calls: Coroutine[Any, Any, None]) -> None:
+    """Make several calls at once; when one fails, none of the others goes on."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -8,19 +8,26 @@ no method of the receiver offers it. Abandoning instead would count a delivery, 
 `withdraw_credit`: A receive call that ends with fewer messages than it asked for leaves the rest of its request open.
 What arrives for it lies locked in the socket until somebody reads. The SDK takes a request back only when it closes.
 
+`patient`: Each receiver reads its socket in turns of one length, which must be short while others wait for their
+settlements. On an idle queue nobody does, and the turns only cost. The SDK's keep-alive, which reads beside a receive
+call, must hold still meanwhile: what it reads would be noticed only at the end of a turn.
+
 `Wire`: When a connection broke, `Connection.close` marks it ended first and then does not disconnect what has ended, so
-that its socket stays open until it is garbage.
+that its socket stays open until it is garbage. The same becomes of one whose opening failed or was cancelled early.
 
 `AMQPException`: The protocol layer's error, which escapes unmapped where the SDK closes or settles.
 """
 
+import contextlib
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus._pyamqp.error import AMQPException
 from azure.servicebus.aio import ServiceBusReceiver
 
-__all__ = ["AMQPException", "Wire", "release", "withdraw_credit"]
+__all__ = ["AMQPException", "Wire", "patient", "release", "withdraw_credit"]
 
 
 async def release(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
@@ -44,14 +51,49 @@ async def withdraw_credit(receiver: ServiceBusReceiver) -> None:
         await sdk._amqp_transport.drain_and_release_messages_async(sdk._handler)  # noqa: SLF001
 
 
+@contextlib.contextmanager
+def patient(receiver: ServiceBusReceiver, turn: float) -> Iterator[None]:
+    """Inside the block, read the socket in turns of `turn` seconds; what arrives ends one at once."""
+    link: Any = receiver._handler  # noqa: SLF001 - see above
+    if link is None:
+        yield
+        return
+    before = link._socket_timeout, link._keep_alive_interval  # noqa: SLF001
+    link._socket_timeout, link._keep_alive_interval = turn, math.inf  # noqa: SLF001
+    try:
+        yield
+    finally:
+        link._socket_timeout, link._keep_alive_interval = before  # noqa: SLF001
+
+
 class Wire:
-    """The transport under an open sender or receiver."""
+    """The transport under a sender or receiver, known from the moment that the SDK begins to open it."""
 
     def __init__(self, end: object) -> None:
-        connection = getattr(getattr(end, "_handler", None), "_connection", None)
-        self._transport: Any = getattr(connection, "_transport", None)
+        sdk: Any = end
+        self._end = sdk
+        self._client: Any = None
+        self._transport: Any = None
+        self._create = getattr(sdk, "_create_handler", None)
+        if self._create is not None:
+            sdk._create_handler = self._remember  # noqa: SLF001 - see above
+
+    def hold(self) -> None:
+        """Keep hold of the transport that is open now: the SDK forgets it as soon as it begins to close it."""
+        self._transport = getattr(getattr(self._client, "_connection", None), "_transport", None)
 
     async def cut(self) -> None:
         """Close the socket, if the SDK has not."""
-        if self._transport is not None:
+        if self._transport is None:
+            self.hold()
+        session = getattr(self._transport, "session", None)
+        if session is not None and self._transport.sock is None:  # a websocket that never opened
+            await session.close()
+        elif self._transport is not None:
             await self._transport.close()
+
+    def _remember(self, auth: Any) -> None:  # noqa: ANN401 - the SDK's own
+        """Make the SDK's AMQP client, and remember it."""
+        if self._create is not None:
+            self._create(auth)
+            self._client = self._end._handler  # noqa: SLF001 - see above

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from azure.servicebus import parse_connection_string
+
 from penstock_servicebus._errors import ConfigurationError
 
 NAMESPACE = "SERVICE_BUS_NAMESPACE"
@@ -28,6 +30,18 @@ class Target:
         url = f"sb://{self.namespace or ''}"
         return None if urlsplit(url).port in (None, *_SERVICE_PORTS) else url
 
+    @property
+    def host(self) -> str:
+        """The namespace's host name, with its port if that was given."""
+        if self.connection_string is not None:
+            return parse_connection_string(self.connection_string).fully_qualified_namespace
+        return str(self.namespace)
+
+    @property
+    def entity(self) -> str | None:
+        """The one entity that a connection string is good for, if it says so."""
+        return None if self.connection_string is None else parse_connection_string(self.connection_string).entity_path
+
 
 def resolve_target(
     namespace: str | None,
@@ -37,7 +51,7 @@ def resolve_target(
     """Decide where to connect; an argument overrides both variables.
 
     Raises:
-        ConfigurationError: Both arguments or both variables are given, or nothing is.
+        ConfigurationError: Both arguments or both variables are given, or nothing is, or it is no connection string.
     """
     environment = os.environ if environment is None else environment
     argument = _one_of(_filled(namespace), "fully_qualified_namespace", _filled(connection_string), "connection_string")
@@ -79,7 +93,19 @@ def _one_of(namespace: str | None, its_name: str, connection_string: str | None,
         raise ConfigurationError(f"give {its_name} or {other_name}, not both")
     if namespace:
         return Target(namespace=_host(namespace, its_name))
-    return Target(connection_string=connection_string) if connection_string else None
+    return Target(connection_string=_checked(connection_string, other_name)) if connection_string else None
+
+
+def _checked(connection_string: str, its_name: str) -> str:
+    """A connection string that can be read."""
+    try:
+        parse_connection_string(connection_string)
+    except ValueError:
+        pass
+    else:
+        return connection_string
+    # Raised here, outside the handler: the error above may quote the key.
+    raise ConfigurationError(f"{its_name} is not a Service Bus connection string: it needs Endpoint and a key")
 
 
 def _host(namespace: str, its_name: str) -> str:

@@ -2,7 +2,8 @@
 
 from azure.servicebus.aio import ServiceBusReceiver
 
-from penstock_servicebus._errors import LockLost, mapped
+from penstock_servicebus._calls import calling
+from penstock_servicebus._errors import LockLost
 from penstock_servicebus._held import Held
 from penstock_servicebus._sdk_internals import release
 from penstock_servicebus._statistics import Counts
@@ -21,10 +22,12 @@ async def settle(receiver: ServiceBusReceiver, held: Held, verdict: Verdict) -> 
         ServiceBusUnavailable: The broker cannot be told now.
     """
     try:
-        with mapped("settle a message"):
+        async with calling("settle a message"):
             match verdict.outcome:
                 case "completed" | "retried":
                     await receiver.complete_message(held.message)
+                case "abandoned":
+                    await receiver.abandon_message(held.message)
                 case "dead-lettered":
                     await receiver.dead_letter_message(
                         held.message, reason=verdict.reason, error_description=verdict.description
@@ -46,6 +49,8 @@ def count(counts: Counts, verdict: Verdict) -> None:
             counts.completed += 1
         case "retried":
             counts.retried += 1
+        case "abandoned":
+            counts.abandoned += 1
         case "dead-lettered":
             counts.dead_lettered[verdict.reason] += 1
         case "released":

@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
+def stop_on_signal(stop: Callable[[], object]) -> Iterator[None]:
     """Call `stop` at the first SIGTERM or SIGINT; a second one ends the process at once.
 
     Without effect where the loop cannot handle signals: on Windows, and outside the main thread.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["completed", "retried", "dead-lettered", "released", "lock-lost"]
+Outcome = Literal["completed", "retried", "abandoned", "dead-lettered", "released", "lock-lost"]
 
 
 @dataclass(frozen=True, slots=True)

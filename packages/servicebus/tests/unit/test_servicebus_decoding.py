@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from penstock_servicebus import UndecodableMessage
-from penstock_servicebus._decoding import decoder_for
+from penstock_servicebus._signature import Processor
 
 CANARY = "CANARY"
 
@@ -55,7 +55,7 @@ async def takes_two(option: str, message: bytes) -> None: ...
     ],
 )
 def test_the_annotation_decides(processor: Callable[..., Any], body: bytes, expected: object) -> None:
-    assert decoder_for(processor)(body) == expected
+    assert Processor(processor).decode(body) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_body_that_is_something_else_is_told_by_types_and_places(
     processor: Callable[..., Any], body: bytes, text: str
 ) -> None:
     with pytest.raises(UndecodableMessage) as caught:
-        decoder_for(processor)(body)
+        Processor(processor).decode(body)
 
     assert str(caught.value) == text
     assert caught.value.permanent
@@ -113,4 +113,4 @@ async def takes_no_message() -> None: ...
 )
 def test_a_processor_that_cannot_work_is_refused_at_once(processor: Callable[..., Any], text: str) -> None:
     with pytest.raises(TypeError, match=text):
-        decoder_for(processor)
+        Processor(processor)

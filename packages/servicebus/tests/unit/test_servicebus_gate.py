@@ -36,9 +36,8 @@ async def test_while_shut_only_the_probe_may_be_taken_and_only_if_nothing_held_c
     await fail(gate, AwayError())
     await asyncio.sleep(0.002)
 
-    assert gate.may_take(0, probe=True)
-    assert not gate.may_take(1, probe=True)
-    assert not gate.may_take(0, probe=False)
+    assert gate.may_take(0)
+    assert not gate.may_take(1)
 
 
 async def test_one_probe_goes_the_others_wait_for_its_answer() -> None:

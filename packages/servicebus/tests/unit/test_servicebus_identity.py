@@ -10,6 +10,7 @@ from penstock_servicebus._identity import (
     ENQUEUED,
     MAX_ID_LENGTH,
     ORIGIN_ID,
+    RESUBMITTED,
     Identity,
     identify,
 )
@@ -23,7 +24,9 @@ def origin(message_id: str | None, sequence_number: int = 7) -> Identity:
 
 def as_received(copy: Identity, enqueued_ms: int = 9999) -> Identity:
     """What a handler reads from a copy that another handler sent."""
-    properties: dict[str, object] = {ORIGIN_ID: copy.origin_id, ATTEMPT: copy.attempt, ENQUEUED: copy.enqueued_ms}
+    properties: dict[str, object] = {ORIGIN_ID: copy.origin_id, ATTEMPT: copy.copies, ENQUEUED: copy.enqueued_ms}
+    if copy.resubmitted:
+        properties[RESUBMITTED] = copy.resubmitted
     return identify(
         queue="in", message_id=copy.message_id, sequence_number=99, enqueued_ms=enqueued_ms, properties=properties
     )
@@ -39,6 +42,32 @@ def test_no_copy_ever_repeats_an_id_and_all_fit(message_id: str, copies: int) ->
     assert len(set(all_ids)) == len(all_ids)
     assert all(len(one) <= MAX_ID_LENGTH for one in all_ids)
     assert [identity.attempt for identity in line] == list(range(copies + 1))
+
+
+@given(ids, st.lists(st.booleans(), min_size=1, max_size=30))
+def test_resubmissions_share_the_numbering_of_copies_and_have_all_their_attempts(
+    message_id: str, resubmitted: list[bool]
+) -> None:
+    line = [origin(message_id)]
+    attempts = [0]
+    for by_hand in resubmitted:
+        line.append(as_received(line[-1].resubmission() if by_hand else line[-1].next_copy()))
+        attempts.append(0 if by_hand else attempts[-1] + 1)
+
+    all_ids = [identity.message_id for identity in line]
+    assert len(set(all_ids)) == len(all_ids)
+    assert [identity.attempt for identity in line] == attempts
+    assert {identity.origin_id for identity in line} == {message_id}
+    assert line[-1].result_id(0) == line[0].result_id(0)
+
+
+@given(st.integers(-5, 50), st.integers(1, 9))
+def test_a_resubmission_that_cannot_have_been_is_ignored(resubmitted: int, copies: int) -> None:
+    properties: dict[str, object] = {ORIGIN_ID: "a", ATTEMPT: copies, RESUBMITTED: resubmitted}
+
+    read = identify(queue="in", message_id=f"a#r{copies}", sequence_number=1, enqueued_ms=1, properties=properties)
+
+    assert read.attempt == (copies - resubmitted if 0 < resubmitted <= copies else copies)
 
 
 @given(ids, st.integers(0, 5), st.integers(0, 10_000))

@@ -21,6 +21,21 @@ def test_without_limits_there_is_always_room() -> None:
     assert not intake.stopped
 
 
+def test_silence_counts_from_when_something_was_last_held() -> None:
+    hands = Hands()
+    intake = Intake(hands, until_empty=1.0, max_messages=None)
+    hands.time = 10.0
+    intake.busy()
+
+    hands.time = 10.5
+    intake.heard_nothing(3.0)
+    assert intake.quiet_left == 0.5
+    hands.time = 11.0
+    intake.stop_if_done(held=0)
+
+    assert intake.stopped
+
+
 def test_no_more_is_asked_for_than_may_come() -> None:
     intake = Intake(Hands(), until_empty=None, max_messages=5)
 

@@ -10,12 +10,13 @@ from azure.servicebus._pyamqp._encode import encode_payload
 from azure.servicebus._transport._pyamqp_transport import PyamqpTransport
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
-from penstock_servicebus import UndecodableMessage
+from penstock_servicebus import TraceContext, UndecodableMessage
 from penstock_servicebus._encoding import Payload
 from penstock_servicebus._identity import Identity
 from penstock_servicebus._messages import body_of, identity_of, result_message, retry_copy
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TRACE = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "01")
 
 
 def received(message: ServiceBusMessage | AmqpAnnotatedMessage, **annotations: Any) -> ServiceBusReceivedMessage:
@@ -76,7 +77,7 @@ def test_a_copy_carries_every_property_also_numbers_the_sdk_cannot_write(value: 
     properties: Any = {"p": as_another_sdk_writes(value)}
     original = received(ServiceBusMessage("x", message_id="m", application_properties=properties))
 
-    copy = received(retry_copy(original, identity_of(original, "in"), NOON))
+    copy = received(retry_copy(original, identity_of(original, "in"), NOON, TRACE))
 
     assert copy.application_properties is not None
     found = copy.application_properties[b"p"]
@@ -98,7 +99,7 @@ def test_a_copy_is_the_original_with_the_next_id_and_a_later_time() -> None:
         **{"x-opt-enqueued-time": NOON},
     )
 
-    copy = received(retry_copy(original, identity_of(original, "in"), NOON + timedelta(minutes=5)))
+    copy = received(retry_copy(original, identity_of(original, "in"), NOON + timedelta(minutes=5), TRACE))
 
     assert (copy.message_id, body_of(copy)) == ("m#r1", b"\x00body")
     assert (copy.content_type, copy.correlation_id, copy.subject) == ("application/json", "c", "s")
@@ -114,7 +115,7 @@ def test_a_copy_lives_no_longer_than_the_original_would_have(due_in: int, left: 
         ServiceBusMessage("x", message_id="m", time_to_live=timedelta(seconds=60)), **{"x-opt-enqueued-time": NOON}
     )
 
-    copy = retry_copy(original, identity_of(original, "in"), NOON + timedelta(seconds=due_in))
+    copy = retry_copy(original, identity_of(original, "in"), NOON + timedelta(seconds=due_in), TRACE)
 
     assert copy.time_to_live == timedelta(seconds=left)
 
@@ -122,11 +123,13 @@ def test_a_copy_lives_no_longer_than_the_original_would_have(due_in: int, left: 
 def test_a_result_names_its_origin_exactly_to_the_millisecond() -> None:
     identity = Identity("o#r2", "o", 2, 1_763_812_800_123)
 
-    result = received(result_message(Payload(b"{}", "application/json"), identity, 3))
+    result = received(result_message(Payload(b"{}", "application/json"), identity, 3, TRACE, "s"))
 
     assert (result.message_id, result.correlation_id, result.content_type) == ("o/3", "o", "application/json")
     assert result.application_properties == {
         b"penstock-origin-id": b"o",
         b"penstock-attempt": 2,
         b"penstock-enqueued": 1_763_812_800_123,
+        b"traceparent": TRACE.traceparent.encode(),
+        b"Diagnostic-Id": TRACE.traceparent.encode(),
     }

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from azure.servicebus import TransportType
 
 from penstock_servicebus import AsyncServiceBusHandler, ConfigurationError
 from penstock_servicebus._settings import Target, resolve_ca_file, resolve_target, resolve_transport
@@ -123,6 +124,8 @@ def test_another_transport_is_refused_by_both_names() -> None:
         ({"message_batch_size": 0}, "message_batch_size"),
         ({"max_concurrency": 1.5}, "max_concurrency"),
         ({"receivers": 11}, "receivers"),
+        ({"receivers": 2, "sessions": True}, "receivers"),
+        ({"in_subscription": " "}, "in_subscription"),
         ({"max_handling_time": float("nan")}, "max_handling_time"),
         ({"client": object()}, "client"),
         ({"credential": object()}, "credential"),
@@ -138,6 +141,29 @@ def test_the_constructor_refuses_what_cannot_work_by_name(arguments: dict[str, A
 
     assert isinstance(caught.value, ValueError)
     assert "CANARY" not in str(caught.value)
+
+
+async def test_transport_options_reach_the_sdk() -> None:
+    proxy = {"proxy_hostname": "proxy.example", "proxy_port": 3128}
+    handler = AsyncServiceBusHandler(
+        process,
+        "in",
+        "out",
+        connection_string=STRING,
+        transport="websockets",
+        http_proxy=proxy,
+        custom_endpoint_address="https://gateway.example:8443",
+        connection_verify="/etc/ca.pem",
+    )
+    handler._connection.open()
+    used = handler._connection.client._config
+    await handler._connection.close()
+
+    assert used.http_proxy == proxy
+    assert used.transport_type is TransportType.AmqpOverWebsocket
+    assert used.custom_endpoint_address == "https://gateway.example:8443/$servicebus/websocket"
+    assert used.connection_verify == "/etc/ca.pem"
+    assert used.retry_total == 0, "one retry policy is enough, and it is the handler's"
 
 
 async def test_the_environment_is_read_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from penstock_servicebus import MessageContext
 from penstock_servicebus._held import Held
 from penstock_servicebus._identity import Identity
 from penstock_servicebus._slots import Slots
@@ -16,7 +17,8 @@ class Hands:
 
 
 def message(name: str) -> Held:
-    return Held(cast("Any", None), Identity(name, name, 0, None), 0.0, 0.0)
+    context = MessageContext(message_id=name, origin_id=name)
+    return Held(cast("Any", None), Identity(name, name, 0, None), context, 0.0, 0.0)
 
 
 def after_work_of(seconds: float, ahead: int = 0) -> Slots:

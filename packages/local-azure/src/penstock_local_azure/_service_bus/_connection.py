@@ -1,7 +1,7 @@
 """A connection without its socket: bytes in, bytes out.
 
 The engine follows a client through the SASL layer, the AMQP layer and the sessions on it. It does no I/O, so that a
-test can drive it byte by byte, and so that faults can be put between it and the wire.
+test can drive it byte by byte. Between it and the wire lies the line on which the fault script does its work.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from typing import Final
 from ._authorization import Grants
 from ._decode import DecodeError
 from ._errors import DECODE_ERROR, FRAMING_ERROR, ILLEGAL_STATE, NOT_ALLOWED, AmqpError
-from ._frames import AMQP, AMQP_HEADER, MAX_FRAME_SIZE, SASL, SASL_HEADER, Frame, FrameError, FrameSplitter, join_frame
+from ._fault_line import FaultLine
+from ._faults import Faults
+from ._frames import AMQP, AMQP_HEADER, MAX_FRAME_SIZE, SASL, SASL_HEADER, Frame, FrameError, FrameSplitter
 from ._namespace import Namespace
 from ._performatives import (
     Begin,
@@ -42,9 +44,16 @@ class Connection:
         namespace: The entities its links may attach to.
         on_output: Called when there is output after there was none.
         grants: What its tokens allow; None: everything is allowed.
+        faults: What goes wrong on its way; None: nothing.
     """
 
-    def __init__(self, namespace: Namespace, on_output: Callable[[], None], grants: Grants | None = None) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        on_output: Callable[[], None],
+        grants: Grants | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         self.namespace = namespace
         self.grants = grants or Grants()
         self.max_frame_size = _SMALLEST_FRAME
@@ -57,6 +66,7 @@ class Connection:
         self._output = bytearray()
         self._opened = False
         self._sessions: dict[int, Session] = {}
+        self.line = FaultLine(self, Faults() if faults is None else faults)
 
     def receive(self, data: bytes) -> None:
         """Take in bytes from the peer and act on every frame they complete."""
@@ -77,10 +87,19 @@ class Connection:
 
     def send(self, channel: int, body: bytes, frame_type: int = AMQP) -> None:
         """Put a frame into the output."""
-        self._write(join_frame(channel, body, frame_type))
+        self.line.outgoing(channel, body, frame_type)
+
+    def write(self, data: bytes) -> None:
+        """Put bytes into the output, unless the last of it is there already."""
+        if self.closed:
+            return
+        if not self._output:
+            self._on_output()
+        self._output += data
 
     def take_output(self) -> bytes:
         """Return what is to be written to the socket, and forget it."""
+        self.line.catch_up()
         output = bytes(self._output)
         self._output.clear()
         return output
@@ -98,17 +117,12 @@ class Connection:
             session.lost()
         self._sessions.clear()
 
-    def _write(self, data: bytes) -> None:
-        if not self._output:
-            self._on_output()
-        self._output += data
-
     def _on_header(self, header: bytes) -> None:
         if header == SASL_HEADER:
-            self._write(SASL_HEADER)
+            self.write(SASL_HEADER)
             self._send_sasl(SaslMechanisms(Array([Symbol("ANONYMOUS")])))
         else:  # for any other protocol the answer is the one spoken here, and the end (part 2, section 2.2)
-            self._write(AMQP_HEADER)
+            self.write(AMQP_HEADER)
             self.closed = header != AMQP_HEADER
 
     def _on_frame(self, frame: Frame) -> None:
@@ -122,7 +136,7 @@ class Connection:
         elif not self._opened:
             raise AmqpError(ILLEGAL_STATE, f"{type(performative).__name__} before Open")
         else:
-            self._on_performative(frame.channel, performative, payload)
+            self.line.incoming(frame.channel, performative, payload)
 
     def _on_sasl(self, performative: Performative) -> None:
         if not isinstance(performative, SaslInit):
@@ -138,14 +152,20 @@ class Connection:
         ours = Open(_CONTAINER_ID, max_frame_size=MAX_FRAME_SIZE, channel_max=_CHANNEL_MAX)
         self.send(0, encode_performative(ours))
 
-    def _on_performative(self, channel: int, performative: Performative, payload: bytes) -> None:
+    def act(self, channel: int, performative: Performative, payload: bytes) -> None:
+        """Do what a frame says.
+
+        Raises:
+            AmqpError: if the connection cannot go on.
+            DecodeError: the same.
+        """
         match performative:
             case Begin():
                 if channel in self._sessions:
                     raise AmqpError(NOT_ALLOWED, f"the channel {channel} is in use")
                 self._sessions[channel] = Session(self, channel, performative)
             case End():
-                self._session(channel).close()
+                self.session(channel).close()
                 del self._sessions[channel]
                 self.send(channel, encode_performative(End()))
             case Close():
@@ -154,9 +174,14 @@ class Connection:
                 self.send(0, encode_performative(Close()))
                 self.closed = True
             case _:
-                self._session(channel).handle(performative, payload)
+                self.session(channel).handle(performative, payload)
 
-    def _session(self, channel: int) -> Session:
+    def session(self, channel: int) -> Session:
+        """Return the session on a channel.
+
+        Raises:
+            AmqpError: if there is none.
+        """
         session = self._sessions.get(channel)
         if session is None:
             raise AmqpError(NOT_ALLOWED, f"no session on channel {channel}")

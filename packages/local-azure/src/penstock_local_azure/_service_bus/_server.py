@@ -12,6 +12,7 @@ from ._authorization import Grants
 from ._clock import Clock
 from ._connection import Connection
 from ._declarations import Queue, Topic
+from ._faults import Faults
 from ._frames import EMPTY
 from ._namespace import Namespace
 from ._types import Value
@@ -67,6 +68,8 @@ class ServiceBus:
         self._websockets: web.Server | None = None
         self._waiting: set[asyncio.Transport] = set()
         self._connections: set[_Protocol] = set()
+        self.faults = Faults()
+        """What goes wrong on the wire, and the account of it."""
 
     @property
     def port(self) -> int:
@@ -115,18 +118,19 @@ class ServiceBus:
         self._namespace.close()
 
     def _connect(self) -> "_Protocol":
-        return _Protocol(self._namespace, self._connections, self._grants())
+        return _Protocol(self._namespace, self._connections, self._grants(), self.faults)
 
 
 class _Protocol(asyncio.Protocol):
     """Carries bytes between a transport and an engine; writes once per turn of the event loop."""
 
-    def __init__(self, namespace: Namespace, connections: "set[_Protocol]", grants: Grants) -> None:
-        self._engine = Connection(namespace, self._flush_soon, grants)
+    def __init__(self, namespace: Namespace, connections: "set[_Protocol]", grants: Grants, faults: Faults) -> None:
+        self._engine = Connection(namespace, self._flush_soon, grants, faults)
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._hold: asyncio.TimerHandle | None = None
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -151,7 +155,7 @@ class _Protocol(asyncio.Protocol):
         """Tell the engine."""
         self._engine.lost()
         self._connections.discard(self)
-        for timer in (self._heartbeat, self._expiry):
+        for timer in (self._heartbeat, self._expiry, self._hold):
             if timer is not None:
                 timer.cancel()
 
@@ -159,16 +163,27 @@ class _Protocol(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self._is_held_back():
             return
         self._transport.write(self._engine.take_output())
         if self._engine.closed:
             self._transport.close()
 
+    def _is_held_back(self) -> bool:
+        """Whether the fault script wants the output to be late."""
+        if self._hold is None and (delay := self._engine.line.take_delay()):
+            self._hold = asyncio.get_running_loop().call_later(delay, self._release)
+        return self._hold is not None
+
+    def _release(self) -> None:
+        self._hold = None
+        self._flush()
+
     def _beat(self) -> None:
         """Send empty frames often enough for the peer's idle timeout."""
         if self._transport is not None and self._engine.idle_timeout is not None:
-            self._transport.write(EMPTY)
+            if not self._engine.line.is_stalled:
+                self._transport.write(EMPTY)
             half = self._engine.idle_timeout / 2
             self._heartbeat = asyncio.get_running_loop().call_later(half, self._beat)
 

@@ -98,6 +98,11 @@ class Session:
         named = [link for link in found if reply_to is not None and link.reply_to == reply_to]
         return (named or found)[-1] if found else None
 
+    def link_of(self, delivery: int) -> int | None:
+        """Return the handle of the link on which a delivery awaits its settlement; None if it does not."""
+        held = self._unsettled.get(delivery)
+        return None if held is None else held[0].handle
+
     def answer(self, attach: Attach, **told: Value) -> None:
         """Send our half of an attach: the same link seen from the other end."""
         ours = Attach(
@@ -120,8 +125,8 @@ class Session:
         self.answer(attach, source=None, target=None)
         self._send_detach(attach.handle, error)
 
-    def detach(self, handle: int, error: AmqpError) -> None:
-        """Take a link away from the peer, and say why."""
+    def detach(self, handle: int, error: AmqpError | None) -> None:
+        """Take a link away from the peer, and say why if there is a reason."""
         self._let_go(self._link(handle))
         self._send_detach(handle, error)
 
@@ -143,9 +148,9 @@ class Session:
                 link.lost()
         self._links.clear()
 
-    def _send_detach(self, handle: int, error: AmqpError) -> None:
+    def _send_detach(self, handle: int, error: AmqpError | None) -> None:
         self._detached.add(handle)
-        self.send(Detach(handle, closed=True, error=error.composite()))
+        self.send(Detach(handle, closed=True, error=None if error is None else error.composite()))
 
     def _transmit(self, body: bytes) -> None:
         """Send a transfer, or hold it back until the peer opens its window."""

@@ -1,0 +1,199 @@
+"""The fault script: which operation on which entity goes wrong, when, and how."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Literal, get_args
+
+Operation = Literal["attach", "send", "deliver", "settle", "renew", "put-token"]
+"""What can go wrong: a link is attached, a message or batch is sent, one is delivered, a delivery is settled, locks are
+renewed, a token is put."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoseAnswer:
+    """The operation is done, and its answer never comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The operation is not done, and the answer says so.
+
+    Args:
+        condition: The symbol that names the case, as `com.microsoft:server-busy`.
+        status: The status of the answer to a renewal or a token, which come as requests.
+    """
+
+    condition: str
+    status: int = 503
+
+
+@dataclass(frozen=True, slots=True)
+class DetachLink:
+    """The broker detaches the link instead of answering.
+
+    Args:
+        condition: Why, as `amqp:link:detach-forced`; None: without an error.
+        done: Whether the operation is done before.
+    """
+
+    condition: str | None = None
+    done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """The connection ends instead of an answer; a delivery that is not `done` ends in the middle of its frame.
+
+    Args:
+        condition: What the close frame says, as `amqp:connection:forced`; None: there is none, the socket just closes.
+        done: Whether the operation is done before.
+    """
+
+    condition: str | None = None
+    done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StallConnection:
+    """The connection stays open and says nothing more, nor does anything said on it arrive.
+
+    Args:
+        done: Whether the operation is done before.
+    """
+
+    done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SlowAnswer:
+    """The answer, and all that its connection says meanwhile, comes so many seconds late."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverAgain:
+    """The settlement is answered and forgotten: the message is delivered again at once, under a new lock.
+
+    One more delivery counts as failed, as when the lock of a settlement that was lost expires.
+    """
+
+
+Fault = LoseAnswer | Refuse | DetachLink | CloseConnection | StallConnection | SlowAnswer | DeliverAgain
+
+
+_OPERATIONS: Final = get_args(Operation)
+
+
+@dataclass(slots=True)
+class _Rule:
+    """One line of the script; counts the operations it is about."""
+
+    fault: Fault
+    on: Operation
+    entity: str | None
+    nth: int | None
+    every: int
+    chance: float
+    random: Random
+    seen: int = field(default=0, init=False)
+
+    def concerns(self, operation: Operation, entity: str) -> bool:
+        """Whether an operation is what this line is about."""
+        return operation == self.on and self.entity in (None, entity.lower())
+
+    def fires(self) -> bool:
+        """Count one operation more, and tell whether it is the one."""
+        self.seen += 1
+        if self.nth is not None:
+            return self.seen == self.nth
+        return self.seen % self.every == 0 and self.random.random() < self.chance
+
+
+class Faults:
+    """The script of one namespace, and the account of what it did.
+
+    Each line counts the operations it is about, from when it was added; so a test that does the same things in the same
+    order meets the same faults. If several lines fire at once, the one added first happens.
+    """
+
+    def __init__(self) -> None:
+        self._rules: list[_Rule] = []
+        self.fired: Counter[tuple[str, str, str]] = Counter()
+        """How often which fault happened: `fired["Refuse", "send", "in"]`."""
+
+    def __bool__(self) -> bool:
+        """Whether anything can go wrong."""
+        return bool(self._rules)
+
+    def add(
+        self,
+        fault: Fault,
+        *,
+        on: Operation,
+        entity: str | None = None,
+        nth: int | None = None,
+        every: int = 1,
+        chance: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        """Add a line to the script.
+
+        Args:
+            fault: What goes wrong.
+            on: With which operation.
+            entity: On which entity: `queue`, `queue/$DeadLetterQueue`, `topic/Subscriptions/name`; None: on any.
+            nth: Only the nth such operation from now on, counted from 1.
+            every: Else every so many of them.
+            chance: With this probability, from 0 to 1.
+            seed: What chance derives from.
+
+        Raises:
+            ValueError: if a number is out of range, or such a fault has no meaning for such an operation.
+        """
+        if on not in _OPERATIONS:
+            raise ValueError(f"on must be one of {', '.join(_OPERATIONS)}, not {on!r}")
+        if (nth is not None and nth < 1) or every < 1:
+            raise ValueError("nth and every must be at least 1")
+        if not 0 <= chance <= 1:
+            raise ValueError(f"chance must be from 0 to 1, not {chance}")
+        if isinstance(fault, SlowAnswer) and not 0 < fault.seconds < math.inf:
+            raise ValueError(f"seconds must be positive, not {fault.seconds}")
+        _refuse_what_cannot_be(fault, on)
+        folded = None if entity is None else entity.strip("/").lower()
+        self._rules.append(_Rule(fault, on, folded, nth, every, chance, Random(seed)))  # noqa: S311 - repeatable
+
+    def clear(self) -> None:
+        """Forget the script: from now on all goes well. The account stays."""
+        self._rules.clear()
+
+    def strike(self, operation: Operation, entity: str) -> Fault | None:
+        """Tell what goes wrong with an operation that is about to be done, and count it."""
+        striking = [rule.fault for rule in self._rules if rule.concerns(operation, entity) and rule.fires()]
+        if not striking:
+            return None
+        self.fired[type(striking[0]).__name__, operation, entity] += 1
+        return striking[0]
+
+    def account(self) -> list[dict[str, str | int]]:
+        """Return what happened, ready for JSON."""
+        return [
+            {"fault": fault, "on": operation, "entity": entity, "count": count}
+            for (fault, operation, entity), count in sorted(self.fired.items())
+        ]
+
+
+def _refuse_what_cannot_be(fault: Fault, on: Operation) -> None:
+    """Raise if a fault has no meaning for an operation."""
+    if isinstance(fault, DeliverAgain):
+        possible = on == "settle"
+    elif isinstance(fault, LoseAnswer | Refuse):
+        possible = on != "deliver"  # it has no answer
+    elif isinstance(fault, DetachLink):
+        possible = fault.done or on not in ("attach", "deliver")
+    else:
+        possible = True
+    if not possible:
+        raise ValueError(f"{fault} cannot happen on {on}")
