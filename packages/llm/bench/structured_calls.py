@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,14 +48,11 @@ class Client:
         self.answer: object = None
 
     def __enter__(self) -> Self:
-        """Start it, and have it answer once."""
-        try:
+        """Start it."""
+        with suppress(FileNotFoundError):
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-        except FileNotFoundError:
-            return self
-        self.answer = self._line().get("answer")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,6 +60,10 @@ class Client:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+
+    def warm_up(self) -> None:
+        """Wait until it is ready, and take its answer."""
+        self.answer = self._line().get("answer")
 
     def measure(self, what: str, calls: int) -> list[float]:
         """Return a measurement; nothing if the process could not start, or is gone."""
@@ -96,6 +97,8 @@ def measure_rounds(url: str, rounds: int, calls: int) -> Found:
     found: Found = {row: [] for row in (*NAMES, *(f"{name}, {LAG}" for name in NAMES), PAIRS)}
     with ExitStack() as stack:
         clients = {name: stack.enter_context(Client(command(name, url))) for name in NAMES}
+        for client in clients.values():
+            client.warm_up()
         check_alike(clients)
         for _ in range(rounds):
             for name, client in clients.items():

@@ -193,11 +193,12 @@ async def reservation(pairs: int) -> float:
 
 
 async def main(name: str, url: str) -> None:
-    """Measure on demand; the first answer warms up, and is the proof that all clients return the same."""
+    """Measure on demand, once warmed up; an answer proves beforehand that all clients return the same."""
     ask, together = CLIENTS[name](url), CLIENTS[name](f"{url}/together")
-    print(json.dumps({"answer": (await ask()).model_dump()}), flush=True)
+    answer = await ask()
     await cpu(ask, 2 * AT_ONCE)
     await lag(together)
+    print(json.dumps({"answer": answer.model_dump()}), flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order = json.loads(line)
