@@ -11,6 +11,7 @@ import json
 import logging
 import signal
 import sys
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class Errand(BaseModel):
     """What a message asks for: seconds of work, attempts that fail, a refusal, a call of an endpoint."""
 
     seconds: float = 0.0
+    blocked: float = 0.0
     failures: int = 0
     refused: bool = False
     endpoint: str = ""
@@ -61,6 +63,8 @@ class EndpointAwayError(Exception):
 
 
 async def work(errand: Errand, context: MessageContext) -> str:
+    logging.getLogger("worker").debug("%r", context)
+    time.sleep(errand.blocked)  # noqa: ASYNC251 - the point of it
     await asyncio.sleep(errand.seconds)
     if errand.endpoint:
         await call(errand.endpoint)
@@ -215,4 +219,6 @@ async def main(
 
 
 if __name__ == "__main__":
-    asyncio.run(main(**json.loads(sys.argv[1])))
+    told = json.loads(sys.argv[1])
+    debug = told.pop("debug", False)
+    asyncio.run(main(**told), debug=debug)

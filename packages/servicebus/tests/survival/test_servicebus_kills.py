@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import runpy
 import signal
@@ -37,8 +36,7 @@ else:
 
 _log = logging.getLogger(__name__)
 
-FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (200, 3, 3)
+TOTAL, WORKERS, KILLS = (5_000, 4, 40) if fleets.FULL else (200, 3, 3)
 QUEUES = [
     Queue("in", lock_duration=4.0, duplicate_detection=3600.0, max_delivery_count=100),
     Queue("out", duplicate_detection=3600.0),
@@ -100,7 +98,7 @@ def let_everything_go_wrong(bus: ServiceBus, chance: random.Random) -> None:
         strikes = chance.sample(range(1, len(faults) + (3 if on in RARE else 50)), len(faults))
         for fault, strike in zip(faults, strikes, strict=True):
             bus.faults.add(fault, on=on, nth=strike)
-            if FULL:
+            if fleets.FULL:
                 bus.faults.add(fault, on=on, chance=0.02 if on in RARE else 0.001, seed=strike)
 
 
@@ -161,6 +159,7 @@ async def judged_after_a_kill_while_results_are_refused(directory: Path, **setti
         return await fleets.judge(bus, expected)
 
 
+@fleets.nightly
 async def test_the_judge_finds_settlements_that_are_forgotten(tmp_path: Path) -> None:
     queues = [Queue("in", lock_duration=1.5, max_delivery_count=2), Queue("out", duplicate_detection=3600.0)]
     async with ServiceBus(queues) as bus:

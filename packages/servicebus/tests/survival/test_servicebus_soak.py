@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import runpy
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from statistics import median
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
@@ -29,8 +27,7 @@ else:
 
 _log = logging.getLogger(__name__)
 
-FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-SECONDS = 240.0 if FULL else 8.0
+SECONDS = 240.0 if fleets.FULL else 8.0
 WARM_UP = 0.4  # of the time: until caches and allocators have what they need
 GROWTH = 6.0  # MiB
 BATCH = 20
@@ -107,11 +104,11 @@ async def test_memory_stays_flat_and_nothing_is_left_behind(tmp_path: Path) -> N
     assert left == {"tasks": 0, "links": 0, "locks": 0, "links after the end": 0}
 
 
-@pytest.mark.skipif(not FULL, reason="the soak itself is tested at its full length only")
+@fleets.nightly
 async def test_the_soak_finds_messages_that_are_kept(tmp_path: Path) -> None:
     assert (await soaked(tmp_path, seconds=8.0, plant="keep_all_messages"))["memory"] > GROWTH
 
 
-@pytest.mark.skipif(not FULL, reason="the soak itself is tested at its full length only")
+@fleets.nightly
 async def test_the_soak_finds_links_that_are_left_behind(tmp_path: Path) -> None:
     assert (await soaked(tmp_path, seconds=8.0, plant="leave_links_behind"))["links"] > 0

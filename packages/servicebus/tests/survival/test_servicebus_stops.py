@@ -64,6 +64,7 @@ async def test_what_only_waits_does_not_keep_a_worker(tmp_path: Path) -> None:
     assert took < DRAIN
 
 
+@fleets.nightly
 async def test_the_account_finds_work_that_is_not_given_back(tmp_path: Path) -> None:
     errands = {f"long-{number}": LONG for number in range(4)}
 

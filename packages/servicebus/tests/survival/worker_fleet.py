@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -14,10 +15,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiveMode, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 
 from penstock_local_azure import ServiceBus
+
+FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
+nightly = pytest.mark.skipif(not FULL, reason="that planted faults are found is tested at full length")
 
 SCRIPT = Path(__file__).with_name("surviving_worker.py")
 
