@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ForwardRef
 
@@ -78,7 +77,7 @@ def constructor(thing: type) -> str:
     """Return how a class is called, or nothing where nobody calls it."""
     members = ours(thing)
     made_here = plain(members.get("__init__") or members.get("__new__"))
-    if getattr(thing, "_is_protocol", False) or issubclass(thing, Enum) or not inspect.isfunction(made_here):
+    if getattr(thing, "_is_protocol", False) or not inspect.isfunction(made_here):
         return ""
     return signature(made_here, result=False)
 

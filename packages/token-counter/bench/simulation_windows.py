@@ -58,7 +58,7 @@ def anchored_window() -> Ask:
 
 def our_ledger() -> Ask:
     """Return ours."""
-    ledger = Ledger(Limits(tpm=TPM, rpm=RPM, headroom=0.0), instance="0", now=0.0)
+    ledger = Ledger(Limits(tpm=TPM, rpm=RPM, headroom=0.0), instance="0")
 
     def ask(tokens: int, now: float) -> bool:
         order = Order(app="A", tokens=tokens)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._fit import Fit, Line
-from ._views import PHASES, Phases, Sliding, View
+from ._views import PHASES, View, Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._grant import Grant
-    from ._usage import Usage
+    from ._usage import Answer, Usage
 
 _EAGER = 20
 _SELDOM = 5
@@ -72,9 +72,8 @@ class Calibration:
         self.unaccounted = unaccounted
         self.next_probe = -math.inf
         self._tpm = tpm
-        self._sliding = Sliding(window)
-        self._phases = Phases(window)
-        self._awaited: dict[str, list[View]] = {}
+        self._views = Views(window)
+        self._awaited: dict[str, View] = {}
         self._gap = window / _BURST
         self._window = window
         self._observed = 0
@@ -88,52 +87,45 @@ class Calibration:
 
     def granted(self, grants: Iterable[Grant]) -> None:
         """Count grants, in the order of their times."""
-        sliding, phases = self._sliding, self._phases
-        for grant in grants:
-            at, order = grant.at, grant.order
-            exact = order.max_tokens
-            sliding.add(at, order.tokens - exact, exact)
-            phases.add(at, order.tokens - exact, exact)
+        self._views.granted(grants)
 
-    def answered(self, at: float, unused: int) -> None:
-        """Note the tokens that a request, granted at a time, left over."""
-        self._sliding.leave_unused(at, unused)
-        self._phases.leave_unused(at, unused)
+    def answered(self, answers: Iterable[Answer]) -> None:
+        """Note what requests that were answered left over, and learn from what Azure said of some of them."""
+        self._views.answered(answers)
+        for grant, usage, _ in answers:
+            if grant.id in self._awaited:
+                self._compare(self._awaited.pop(grant.id), usage)
 
     def withdrawn(self, grant: Grant) -> None:
         """Take back a grant that Azure does not count: it was not sent, or was refused."""
         self._awaited.pop(grant.id, None)
-        exact = grant.order.max_tokens
-        prompt = grant.order.tokens - exact
-        self._sliding.take_back(grant.at, prompt, exact)
-        self._phases.add(grant.at, -prompt, -exact)
+        self._views.take_back(grant)
 
     def probe(self, grant: Grant) -> None:
         """Remember what each way of counting says at the moment of a grant, which was counted already."""
         self.next_probe = max(self.next_probe, grant.at - self._window) + self._gap
-        self._awaited[grant.id] = [self._sliding.view(grant.at), *self._phases.views(grant.at)]
+        self._awaited[grant.id] = self._views.at(grant.at)
         if len(self._awaited) > _MOST_AWAITED:  # the first of them is the one least likely to be reported
             del self._awaited[next(iter(self._awaited))]
-
-    def compare(self, grant: Grant, usage: Usage) -> None:
-        """Hold what Azure said of a request that was answered against what was remembered of its moment."""
-        views = self._awaited.pop(grant.id, None)
-        remaining = usage.ratelimit.remaining_tokens
-        if views is None or not remaining:  # 0 says only that there is no more
-            return
-        limit = usage.ratelimit.limit_tokens or self._tpm
-        self._observe(views, (limit - remaining) / self._tpm)
 
     def evidence(self) -> Evidence | None:
         """Return how the two ways of settling compare, once there is something to compare."""
         return self._evidence
 
-    def _observe(self, views: list[View], counted: float) -> None:
+    def _compare(self, view: View, usage: Usage) -> None:
+        """Hold what Azure said of a request that was answered against what was remembered of its moment."""
+        remaining = usage.ratelimit.remaining_tokens
+        if remaining:  # 0 says only that there is no more
+            limit = usage.ratelimit.limit_tokens or self._tpm
+            self._observe(view, (limit - remaining) / self._tpm)
+
+    def _observe(self, view: View, counted: float) -> None:
         """Hold what was counted against what each way of counting would have counted."""
-        for (sums, passed), judged, actual in zip(views, self._judged, self._actual, strict=True):
-            prompts = sums.prompts / self._tpm
-            judged.add(prompts, passed, counted - sums.exact / self._tpm)
-            actual.add(prompts, passed, counted - (sums.exact - sums.unused) / self._tpm)
+        tpm = self._tpm
+        lines = zip(self._judged, self._actual, *view, strict=True)
+        for judged, actual, prompts, exact, unused, passed in lines:
+            judged.add(prompts / tpm, passed, counted - exact / tpm)
+            actual.add(prompts / tpm, passed, counted - (exact - unused) / tpm)
         self._observed += 1
         if self._observed <= _EAGER or self._observed % _SELDOM == 0:
             self._believe()

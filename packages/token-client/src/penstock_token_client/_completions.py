@@ -11,7 +11,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._usage import Usage
+    from collections.abc import Iterable
+
+    from ._usage import Answer, Usage
 
 _REMEMBERED = 500
 _ENOUGH = 50
@@ -66,16 +68,18 @@ class Completions:
         self._quantile = quantile
         self._apps: dict[str, Lengths] = {}
 
-    def add(self, app: str, usage: Usage) -> None:
-        """Learn from a request that was answered; of many apps, those that came first are forgotten."""
+    def answered(self, answers: Iterable[Answer]) -> None:
+        """Learn from requests that were answered; of many apps, those that came first are forgotten."""
         if self._quantile is None:
             return
-        lengths = self._apps.get(app)
-        if lengths is None:
-            lengths = self._apps[app] = Lengths()
-            if len(self._apps) > _MOST_APPS:
-                del self._apps[next(iter(self._apps))]
-        lengths.add(usage)
+        for grant, usage, _ in answers:
+            app = grant.order.app
+            lengths = self._apps.get(app)
+            if lengths is None:
+                lengths = self._apps[app] = Lengths()
+                if len(self._apps) > _MOST_APPS:
+                    del self._apps[next(iter(self._apps))]
+            lengths.add(usage)
 
     def suggestion(self, app: str) -> int | None:
         """Return a ``max_tokens`` that is usually enough for an app's answers, if one is known."""

@@ -7,7 +7,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._grant import State
 from ._pool import Pool
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class Gate:
 
         The place that it waited in, if the ``poll`` is given, is kept for it: it may come back.
         """
-        if grant.renewed or grant.state is not State.OPEN:
+        if grant.renewed or grant.state != "open":
             return
         if poll is not None:
             self.pool.queue.put_back(poll.waiter, self.clock())

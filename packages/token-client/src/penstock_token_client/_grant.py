@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Order(NamedTuple):
@@ -25,17 +23,11 @@ class Order(NamedTuple):
     key: str | None = None
 
 
-class State(enum.Enum):
-    """How a grant stands; it ends once."""
-
-    OPEN = "open"
-    SETTLED = "settled"
-    RELEASED = "released"
-    MOVED = "moved"
+State = Literal["open", "settled", "released", "moved"]
+"""How a grant stands; it ends once: its use is reported, its request was never sent, or it was charged anew later."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """How one grant stands, whole: what a journal keeps, and what a ledger is restored from.
 
     Attributes:
@@ -50,7 +42,7 @@ class Charge:
     id: str
     order: Order
     at: float
-    state: State = State.OPEN
+    state: State = "open"
     used: int | None = None
     exact: bool = False
 
@@ -67,18 +59,18 @@ class Grant:
 
     __slots__ = ("at", "exact", "id", "order", "recent", "renewed", "requests", "state", "tokens", "used")
 
-    def __init__(self, grant_id: str, order: Order, *, at: float, tokens: int, renewed: bool) -> None:
+    def __init__(self, grant_id: str, order: Order, at: float, tokens: int) -> None:
         self.id = grant_id
         self.order = order
         self.at = at
         self.tokens = tokens
         self.requests = order.requests
         self.recent = True
-        self.renewed = renewed
-        self.state = State.OPEN
+        self.renewed = False
+        self.state: State = "open"
         self.used: int | None = None
         self.exact = False
 
     def charge(self) -> Charge:
         """Return how it stands, as something that no longer changes."""
-        return Charge(id=self.id, order=self.order, at=self.at, state=self.state, used=self.used, exact=self.exact)
+        return Charge(self.id, self.order, self.at, self.state, self.used, self.exact)

@@ -10,9 +10,9 @@ import math
 from itertools import takewhile
 
 from ._book import Book
-from ._grant import Grant, Order, State
+from ._grant import Grant, Order
 
-__all__ = ["Grant", "Ledger", "Order", "State"]
+__all__ = ["Grant", "Ledger", "Order"]
 
 
 class Ledger(Book):
@@ -30,8 +30,8 @@ class Ledger(Book):
         An order that exceeds the terms in force, but not the limits, fits when it has the window to itself.
         """
         self._age(now)
-        held = self._index.by_key.get((order.app, order.key))
-        if held is not None and (held.state is State.SETTLED or held.at + self.terms.pace > now):
+        held = self.find(order.app, order.key, now)
+        if held is not None and (held.state == "settled" or held.at + self.terms.pace > now):
             return now
         opens = max(self._pace_opens(order.requests, now), self.terms.paused_until)
         return opens if held is not None else max(opens, self._window_opens(order, now))
@@ -48,16 +48,19 @@ class Ledger(Book):
         return tokens, requests, terms.burst - self._recent_requests + sum(grant.requests for grant in started)
 
     def grant_at_a_glance(self, order: Order, now: float) -> Grant | None:
-        """Charge the order if there is plainly room for it, and nothing else to look at; None says nothing."""
-        self._age(now)
-        terms, requests = self.terms, order.requests
-        cost = terms.cost(order.tokens, order.max_tokens)
+        """Charge the order if there is plainly room for it, and nothing else to look at; None says nothing.
+
+        What fits beside sums that may be too high fits all the same.
+        """
+        app, tokens, max_tokens, requests, key = order
+        terms = self.terms
+        cost = terms.cost(tokens, max_tokens)
         if (
             self.tokens + cost <= terms.tpm
             and self.requests + requests <= terms.rpm
             and self._recent_requests + requests <= terms.burst
             and terms.paused_until <= now
-            and (order.app, order.key) not in self._index.by_key
+            and (app, key) not in self._by_key
         ):
             return self._charge(order, cost, now)
         return None
@@ -68,10 +71,9 @@ class Ledger(Book):
 
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""
-        self._age(now)
-        held = self._index.by_key.get((order.app, order.key))
+        held = self.find(order.app, order.key, now)
         if held is not None:
-            return held if held.state is State.SETTLED else self._renew(held, now)
+            return held if held.state == "settled" else self._renew(held, now)
         return self._charge(order, self.cost(order), now)
 
     def holds(self, order: Order, now: float) -> bool:
@@ -85,14 +87,13 @@ class Ledger(Book):
         actual use, and only if the use is ``final``, which that of a failed request is not. The first report counts.
         """
         grant = self.named(grant_id, now)
-        if grant is not None and grant.state is State.OPEN:
+        if grant is not None and grant.state == "open":
             self.close(grant, used, final=final)
         return grant is not None
 
     def close(self, grant: Grant, used: int, *, final: bool) -> None:
         """Settle a grant that is open, as `settle` does."""
-        grant.used, grant.exact = used, final and self.limits.settle == "actual"
-        self._end(grant, State.SETTLED)
+        self._settle(grant, used, exact=final and self.limits.settle == "actual")
         self._tell(grant)
 
     def release(self, grant_id: str, now: float) -> bool:
@@ -103,8 +104,8 @@ class Ledger(Book):
         grant = self.named(grant_id, now)
         if grant is None:
             return False
-        if grant.state is State.OPEN:
-            self._end(grant, State.RELEASED)
+        if grant.state == "open":
+            self._withdraw(grant, "released")
             self._tell(grant)
         return True
 
@@ -118,8 +119,10 @@ class Ledger(Book):
 
         Moving forward is safe: the charge was in every window up to now and is in every window from now.
         """
-        self._end(held, State.MOVED)
-        return self._tell(self._enter(held.id, held.order, self.cost(held.order), now, renewed=True))
+        self._withdraw(held, "moved")
+        grant = self._enter(held.id, held.order, self.cost(held.order), now)
+        grant.renewed = True
+        return self._tell(grant)
 
     def _window_opens(self, order: Order, now: float) -> float:
         """Return when the window has room for the order."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._grant import Grant
     from ._ledger import Ledger
     from ._limits import Limits
-    from ._usage import Usage
+    from ._usage import Answer, Usage
 
 _LEAST_SHARE = 0.1
 """The part of the limit that stays ours however much others seem to use: without requests nothing more is learned."""
@@ -69,7 +69,7 @@ class ClosedLoop:
         self._completions = Completions(limits.learn_max_tokens)
         self._next_look = -math.inf
         self._fresh: list[Grant] = []
-        self._reports: list[tuple[Grant, Usage, float]] = []
+        self._answers: list[Answer] = []
 
     def restore(self, lesson: Lesson) -> None:
         """Begin with what another process learned."""
@@ -105,33 +105,36 @@ class ClosedLoop:
         self._digest()
         self._calibration.withdrawn(grant)
 
-    def reported(self, grant: Grant, usage: Usage, now: float) -> bool:
-        """Note the first report of a grant; tell whether the terms should be looked at at once."""
-        if usage.status != "429":
-            self._reports.append((grant, usage, now))
-            return False
+    def answered(self, grant: Grant, usage: Usage, now: float) -> None:
+        """Note the report of a request that was answered; it is learned from later, with others."""
+        self._answers.append((grant, usage, now))
+
+    def failed(self, grant: Grant, usage: Usage, now: float) -> None:
+        """Learn from the report of a request that failed, or was refused."""
         self._digest()
+        if usage.status != "429":
+            self._throttling.hear(usage, now)
+            return
         if self._throttling.refuse(usage, grant.tokens, now) == "tokens":
             self._doubted_until = now + self._doubt
         self._calibration.withdrawn(grant)
-        return True
+        self._next_look = now
 
     def _digest(self) -> None:
         """Count and learn from what was noted, all at once, because few look at it."""
         self._calibration.granted(self._fresh)
+        self._calibration.answered(self._answers)
+        self._completions.answered(self._answers)
+        for _, usage, now in reversed(self._answers):
+            if self._throttling.hear(usage, now):  # the last that Azure said is all that counts
+                break
         self._fresh.clear()
-        for grant, usage, now in self._reports:
-            self._throttling.hear(usage, now)
-            if usage.final:
-                self._calibration.answered(grant.at, max(0, grant.order.max_tokens - usage.completion_tokens))
-                self._calibration.compare(grant, usage)
-                self._completions.add(grant.order.app, usage)
-        self._reports.clear()
+        self._answers.clear()
 
-    def look(self, ledger: Ledger, now: float, *, urgent: bool = False) -> bool:
-        """Let the ledger go by what is known by now; tell whether its terms changed."""
-        if now < self._next_look and not urgent:
-            return False
+    def look(self, ledger: Ledger, now: float) -> None:
+        """Let the ledger go by what is known by now: at once after a refusal, otherwise now and then."""
+        if now < self._next_look:
+            return
         self._next_look = now + self._limits.window / _LOOKS
         self._digest()
         terms = self._limits.terms(
@@ -141,10 +144,7 @@ class ClosedLoop:
             sub_margin=round(self._throttling.sub_margin(now), 3),
             paused_until=self._throttling.paused_until,
         )
-        changed = terms != ledger.terms
-        if changed:
-            ledger.adjust(terms, now)
-        return changed
+        ledger.adjust(terms, now)
 
     def suggestion(self, app: str, ledger: Ledger) -> int | None:
         """Return a ``max_tokens`` that is usually enough, while it is tokens that keep callers waiting."""

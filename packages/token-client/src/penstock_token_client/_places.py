@@ -53,6 +53,9 @@ class Places:
         instance: Text that no other line uses; tickets begin with it.
         opened: The time at which the line opens.
         epoch: What to add to the times told here to get seconds that mean the same in every process.
+
+    Attributes:
+        by_ticket: Every place by its ticket, be its caller there or not.
     """
 
     def __init__(self, sharing: Sharing, *, instance: str, opened: float, epoch: float) -> None:
@@ -63,12 +66,8 @@ class Places:
         self._count = 0
         self._latest = 0
         self._flows: dict[str, list[Waiter]] = {}
-        self._by_ticket: dict[str, Waiter] = {}
+        self.by_ticket: dict[str, Waiter] = {}
         self._by_key: dict[tuple[str, str], Waiter] = {}
-
-    def __len__(self) -> int:
-        """Return how many places there are, be their callers there or not."""
-        return len(self._by_ticket)
 
     def apps(self) -> list[str]:
         """Return the apps that have places."""
@@ -126,19 +125,19 @@ class Places:
 
     def put(self, waiter: Waiter) -> None:
         """Take in a place by its rank, unless it is there."""
-        if waiter.ticket in self._by_ticket:
+        if waiter.ticket in self.by_ticket:
             return
         bisect.insort(self._flows.setdefault(waiter.order.app, []), waiter, key=_rank)
-        self._by_ticket[waiter.ticket] = waiter
+        self.by_ticket[waiter.ticket] = waiter
         if waiter.order.key is not None:
             self._by_key[waiter.order.app, waiter.order.key] = waiter
 
     def remove(self, waiter: Waiter) -> None:
         """Take a place away."""
-        if self._by_ticket.get(waiter.ticket) is not waiter:
+        if self.by_ticket.get(waiter.ticket) is not waiter:
             return
         app, key = waiter.order.app, waiter.order.key
-        del self._by_ticket[waiter.ticket]
+        del self.by_ticket[waiter.ticket]
         flow = self._flows[app]
         del flow[bisect.bisect_left(flow, waiter.rank, key=_rank)]
         if not flow:
@@ -152,7 +151,7 @@ class Places:
 
     def kept(self, order: Order, ticket: str | None, now: float) -> Waiter | None:
         """Find the place of a caller who was here, and asks for the same as then."""
-        waiter = self._by_ticket.get(ticket) if ticket is not None else None
+        waiter = self.by_ticket.get(ticket) if ticket is not None else None
         if waiter is None and order.key is not None:
             waiter = self.find(order.app, order.key)
         if waiter is None or self._is_forgotten(waiter, now) or waiter.order != order:
@@ -177,7 +176,7 @@ class Places:
         if match is None or match[1] == self._instance or now >= self._opened + _COMEBACK:
             return None
         rank = int(match[2], 16), int(match[3]), match[1]
-        taken = _write(rank) in self._by_ticket
+        taken = _write(rank) in self.by_ticket
         return rank if not taken and rank[0] <= (now + self._epoch) * 1000 else None
 
     def _check_depth(self, app: str, now: float) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._ledger import Ledger, State
+from ._ledger import Ledger
 from ._loop import ClosedLoop
 from ._queue import WaitQueue
 from ._totals import Totals
@@ -61,7 +61,7 @@ class Pool:
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.instance = instance
-        self.ledger = Ledger(limits, instance=instance, now=now, on_change=on_change)
+        self.ledger = Ledger(limits, instance=instance, on_change=on_change)
         self.queue = WaitQueue(self.ledger, instance=instance, sharing=sharing, opened=now, epoch=epoch)
         self.loop = ClosedLoop(limits)
         self._totals = Totals()
@@ -90,7 +90,7 @@ class Pool:
             KeyReusedError: Its key names another order.
         """
         self.loop.look(self.ledger, now)
-        grant = self.queue.grant_at_a_glance(order, now)
+        grant = self.ledger.grant_at_a_glance(order, now) if self.queue.idle else None
         if grant is None:
             self._check(order, now)
             grant = self.queue.grant_now(order, now)
@@ -105,15 +105,20 @@ class Pool:
     def settle(self, grant_id: str, usage: Usage, now: float) -> bool:
         """Take the report of a request, and learn from the first; tell whether its grant is known."""
         grant = self.ledger.named(grant_id, now)
-        if grant is not None and grant.state is State.OPEN:
-            self.ledger.close(grant, usage.tokens, final=usage.final)
-            self.loop.look(self.ledger, now, urgent=self.loop.reported(grant, usage, now))
+        if grant is not None and grant.state == "open":
+            answered = usage.final
+            self.ledger.close(grant, usage.tokens, final=answered)
+            if answered:
+                self.loop.answered(grant, usage, now)
+            else:
+                self.loop.failed(grant, usage, now)
+            self.loop.look(self.ledger, now)
         return grant is not None
 
     def release(self, grant_id: str, now: float) -> bool:
         """Take back a grant whose request was never sent; tell whether it is known."""
         grant = self.ledger.named(grant_id, now)
-        if grant is not None and grant.state is State.OPEN:
+        if grant is not None and grant.state == "open":
             self.ledger.release(grant_id, now)
             self.loop.released(grant)
         return grant is not None

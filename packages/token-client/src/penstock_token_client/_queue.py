@@ -62,7 +62,7 @@ class WaitQueue:
     @property
     def idle(self) -> bool:
         """Whether nobody has a place, neither one who is there nor one who is absent."""
-        return not self._places
+        return not self._places.by_ticket
 
     def depths(self) -> dict[str, int]:
         """Return how many callers of each app are there and wait."""
@@ -72,13 +72,9 @@ class WaitQueue:
         """Return, for each app that waits, how many of its callers do and for how many seconds the first has."""
         return self._places.waits(now)
 
-    def grant_at_a_glance(self, order: Order, now: float) -> Grant | None:
-        """Grant the order if nobody has a place and there is plainly room; None says nothing."""
-        return None if self._places else self._ledger.grant_at_a_glance(order, now)
-
     def grant_now(self, order: Order, now: float) -> Grant | None:
         """Grant the order if it fits and nobody waits; one that its key shows to be charged already passes the line."""
-        if self._places and self.head(now) is not None and not self._ledger.holds(order, now):
+        if not self.idle and self.head(now) is not None and not self._ledger.holds(order, now):
             return None
         return self._ledger.grant_now(order, now)
 
@@ -181,7 +177,7 @@ class WaitQueue:
 
     def _passing(self, head: Waiter, now: float) -> list[tuple[Waiter, float]]:
         """Return who may pass the head, of each app the first who may, the most entitled first, and when."""
-        if len(self._places) == 1:
+        if len(self._places.by_ticket) == 1:
             return []
         slack = Slack.beside(head.order, self._opens(head, now), self._ledger, now)
         if not slack.admits(self._ledger, self._next_start, now):

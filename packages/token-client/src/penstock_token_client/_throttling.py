@@ -84,11 +84,13 @@ class Throttling:
         """Return the seconds that the sub-window's margin is wider than configured."""
         return self._sub_margin.at(now)
 
-    def hear(self, usage: Usage, now: float) -> None:
-        """Take what a response said of the limit."""
+    def hear(self, usage: Usage, now: float) -> bool:
+        """Take what a response said of the limit; tell whether it said anything."""
         limit = usage.ratelimit.limit_tokens
-        if limit is not None:
-            self._lowered, self._lowered_until = min(limit, self._limits.tpm), now + _HOLD
+        if limit is None:
+            return False
+        self._lowered, self._lowered_until = min(limit, self._limits.tpm), now + _HOLD
+        return True
 
     def refuse(self, usage: Usage, cost: int, now: float) -> Cause:
         """Take a refusal, and return what it was for.

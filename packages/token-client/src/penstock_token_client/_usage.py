@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from ._ratelimit import SILENCE, RateLimit
+
+if TYPE_CHECKING:
+    from ._grant import Grant
 
 CallStatus = Literal["ok", "429", "error", "truncated"]
 """How the call to the model ended."""
@@ -34,3 +37,7 @@ class Usage(NamedTuple):
     def final(self) -> bool:
         """Whether that is all that Azure will ever count: not so for a call that failed."""
         return self.status in ("ok", "truncated")
+
+
+Answer: TypeAlias = "tuple[Grant, Usage, float]"
+"""The report of a request that was answered: what it was granted, what it used, and when that was heard."""

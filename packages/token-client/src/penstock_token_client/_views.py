@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._grant import Grant
+    from ._usage import Answer
+
+_T = TypeVar("_T")
 
 PHASES = 120
 """How many phases of a fixed minute are told apart."""
 
-_MOMENTS = 6000
-"""How many moments of a sliding window are told apart; at Azure 10 ms each, in which requests arrive as they like."""
+_FINE = 50
+"""Moments of a phase; at Azure each is 10 ms, in which requests arrive as they like."""
 
+_MOMENTS = PHASES * _FINE
 
-class Sums(NamedTuple):
-    """What was granted in some interval that ends now, in tokens.
-
-    Attributes:
-        prompts: Prompts, as they were estimated.
-        exact: Completions, as they were allowed.
-        unused: The part of ``exact`` that is known to be left over.
-    """
-
-    prompts: int
-    exact: int
-    unused: int
+_PASSED = [(age + 0.5) / PHASES for age in range(PHASES)]
+"""The part of a fixed window that has passed, by the phases since its turn."""
 
 
 class View(NamedTuple):
-    """What one way of counting has counted by some time.
+    """What every way of counting has counted by some time: over a sliding window, then in fixed windows by phase.
 
     Attributes:
-        sums: What it counted.
-        passed: The part of its window that has passed.
+        prompts: Tokens of prompts, as they were estimated.
+        exact: Tokens of completions, as they were allowed.
+        unused: The part of ``exact`` that is known to be left over.
+        passed: The part of the window that has passed.
     """
 
-    sums: Sums
-    passed: float
+    prompts: list[int]
+    exact: list[int]
+    unused: list[int]
+    passed: list[float]
 
 
-class _Moment:
-    """What was granted within one moment."""
-
-    __slots__ = ("exact", "number", "prompts", "unused")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.prompts = self.exact = self.unused = 0
-
-
-class Sliding:
-    """The last window, to the moment.
+class Views:
+    """The last window, moment by moment: a ring with a place for each.
 
     Args:
         window: Its length in seconds.
@@ -58,85 +50,61 @@ class Sliding:
 
     def __init__(self, window: float) -> None:
         self._per_second = _MOMENTS / window
-        self._moments: deque[_Moment] = deque()
-        self._by_number: dict[int, _Moment] = {}
-        self._prompts = self._exact = self._unused = 0
-
-    def add(self, at: float, prompt: int, exact: int) -> None:
-        """Count what was granted, no earlier than what was added before."""
-        number = int(at * self._per_second)
-        moment = self._by_number.get(number)
-        if moment is None:
-            moment = self._by_number[number] = _Moment(number)
-            self._moments.append(moment)
-        moment.prompts += prompt
-        moment.exact += exact
-        self._prompts += prompt
-        self._exact += exact
-
-    def take_back(self, at: float, prompt: int, exact: int) -> None:
-        """Count what was granted at a time no longer, if it still does."""
-        if int(at * self._per_second) in self._by_number:
-            self.add(at, -prompt, -exact)
-
-    def leave_unused(self, at: float, tokens: int) -> None:
-        """Note what is left over of what was granted at a time, if that still counts."""
-        moment = self._by_number.get(int(at * self._per_second))
-        if moment is not None:
-            moment.unused += tokens
-            self._unused += tokens
-
-    def view(self, now: float) -> View:
-        """Return what counts by now."""
-        oldest = int(now * self._per_second) - _MOMENTS
-        while self._moments and self._moments[0].number <= oldest:
-            moment = self._moments.popleft()
-            del self._by_number[moment.number]
-            self._prompts -= moment.prompts
-            self._exact -= moment.exact
-            self._unused -= moment.unused
-        return View(Sums(self._prompts, self._exact, self._unused), 1.0)
-
-
-class Phases:
-    """The window since the last turn of a minute, for minutes of every phase: a ring with a bucket for each phase.
-
-    Args:
-        window: Seconds from turn to turn.
-    """
-
-    def __init__(self, window: float) -> None:
-        self._per_second = PHASES / window
         self._newest = -(10**18)
-        self._prompts, self._exact, self._unused = self._rings = ([0] * PHASES, [0] * PHASES, [0] * PHASES)
+        self._prompts, self._exact, self._unused = self._rings = ([0] * _MOMENTS, [0] * _MOMENTS, [0] * _MOMENTS)
 
-    def add(self, at: float, prompt: int, exact: int) -> None:
-        """Count what was granted, or take it back with negative amounts, if its bucket still counts."""
-        number = int(at * self._per_second)
-        if number > self._newest:
-            self._turn(number)
-        if number > self._newest - PHASES:
-            self._prompts[number % PHASES] += prompt
-            self._exact[number % PHASES] += exact
+    def granted(self, grants: Iterable[Grant]) -> None:
+        """Count what was granted, no earlier than what was counted before."""
+        for grant in grants:
+            _, tokens, exact, _, _ = grant.order
+            number = int(grant.at * self._per_second)
+            if number > self._newest:
+                self._turn(number)
+            self._prompts[number % _MOMENTS] += tokens - exact
+            self._exact[number % _MOMENTS] += exact
 
-    def leave_unused(self, at: float, tokens: int) -> None:
-        """Note what is left over of what was granted at a time, if that still counts."""
-        number = int(at * self._per_second)
-        if number > self._newest - PHASES:
-            self._unused[number % PHASES] += tokens
+    def take_back(self, grant: Grant) -> None:
+        """Count a grant no longer, if its moment still counts."""
+        number = int(grant.at * self._per_second)
+        if number > self._newest - _MOMENTS:
+            self._prompts[number % _MOMENTS] -= grant.order.tokens - grant.order.max_tokens
+            self._exact[number % _MOMENTS] -= grant.order.max_tokens
 
-    def views(self, now: float) -> list[View]:
-        """Return what counts by now, by phase."""
+    def answered(self, answers: Iterable[Answer]) -> None:
+        """Note what is left over of what was granted, as far as its moment still counts."""
+        for grant, usage, _ in answers:
+            number = int(grant.at * self._per_second)
+            unused = grant.order.max_tokens - usage.completion_tokens
+            if unused > 0 and number > self._newest - _MOMENTS:
+                self._unused[number % _MOMENTS] += unused
+
+    def at(self, now: float) -> View:
+        """Return what counts by now."""
         self._turn(int(now * self._per_second))
-        newest = self._newest % PHASES
-        unrolled = (ring[newest::-1] + ring[:newest:-1] for ring in self._rings)
-        sums = map(Sums._make, zip(*map(accumulate, unrolled), strict=True))
-        by_age = [View(counted, (age + 0.5) / PHASES) for age, counted in enumerate(sums)]
-        return [by_age[(newest - phase) % PHASES] for phase in range(PHASES)]
+        phase, moment = divmod(self._newest % _MOMENTS, _FINE)
+        prompts, exact, unused = (_by_phase(ring, phase, moment) for ring in self._rings)
+        return View(prompts, exact, unused, [1.0, *_backwards(_PASSED, phase)])
 
     def _turn(self, number: int) -> None:
-        """Empty the buckets that time has reached anew."""
-        for passed in range(max(self._newest + 1, number - PHASES + 1), number + 1):
+        """Empty the places that time has reached anew."""
+        for passed in range(max(self._newest + 1, number - _MOMENTS + 1), number + 1):
             for ring in self._rings:
-                ring[passed % PHASES] = 0
+                ring[passed % _MOMENTS] = 0
         self._newest = max(self._newest, number)
+
+
+def _by_phase(ring: list[int], phase: int, moment: int) -> list[int]:
+    """Sum a ring up: all of it, then what came since the last turn of each phase.
+
+    The phase that is now holds what is left of the one a window ago, too: its moments that time has not reached anew.
+    """
+    sums = [sum(ring[begin : begin + _FINE]) for begin in range(0, _MOMENTS, _FINE)]
+    whole = sum(sums)
+    sums[phase] = sum(ring[phase * _FINE : phase * _FINE + moment + 1])
+    by_age = list(accumulate(_backwards(sums, phase)))
+    return [whole, *_backwards(by_age, phase)]
+
+
+def _backwards(ring: list[_T], start: int) -> list[_T]:
+    """Go once around a ring, backwards: from phases to ages, or from ages to phases."""
+    return ring[start::-1] + ring[:start:-1]

@@ -4,7 +4,7 @@ import random
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from penstock_token_client.accounting import Grant, Ledger, Limits, Order
 
@@ -14,8 +14,8 @@ LIMITS = Limits(tpm=1000, rpm=24, headroom=0.0, window=8.0, sub_window=1.0, marg
 BURST = 3  # int(24 * 1 / 8)
 
 
-def ledger(limits: Limits = LIMITS, *, assume_full: bool = False) -> Ledger:
-    return Ledger(limits, instance="test", now=0.0, assume_full=assume_full)
+def ledger(limits: Limits = LIMITS) -> Ledger:
+    return Ledger(limits, instance="test")
 
 
 def order(tokens: int, *, requests: int = 1, key: str | None = None) -> Order:
@@ -68,12 +68,31 @@ def test_what_exceeds_the_whole_pool_can_never_fit() -> None:
     assert book.earliest(order(1001), 0.0) == math.inf
 
 
-def test_a_ledger_that_assumes_a_full_window_grants_nothing_for_one_window() -> None:
-    book = ledger(assume_full=True)
+def test_a_ledger_that_is_filled_at_the_start_grants_nothing_for_one_window() -> None:
+    book = ledger()
+
+    book.fill(0.0)
 
     assert book.earliest(order(1), 0.0) == 8.25
     assert book.earliest(order(1), 8.25) == 8.25
     assert book.open_tokens == 0
+
+
+def test_what_plainly_fits_is_granted_at_a_glance() -> None:
+    book = ledger()
+
+    grant = book.grant_at_a_glance(order(500), 0.0)
+
+    assert grant is not None
+    assert (book.tokens, book.requests) == (500, 1)
+
+
+def test_a_glance_grants_nothing_that_needs_a_closer_look() -> None:
+    book = ledger()
+    book.grant(order(500, key="k"), 0.0)
+
+    assert book.grant_at_a_glance(order(501), 1.0) is None
+    assert book.grant_at_a_glance(order(500, key="k"), 1.0) is None
 
 
 def test_judged_settling_never_lowers_the_charge_and_raises_it_when_more_was_used() -> None:
@@ -115,6 +134,7 @@ def test_a_late_end_is_not_known() -> None:
 
     assert not book.settle(grant.id, 100, 8.25)
     assert not book.release(grant.id, 8.25)
+    assert book.next_expiry(8.25) is None
     assert book.unreported == 1
 
 
@@ -214,10 +234,17 @@ class LedgerMachine(RuleBasedStateMachine):
                 return
             self.now = fits_at
             assert self.ledger.earliest(wish, self.now) == self.now
-        sent = Sent(self.ledger.grant(wish, self.now), tokens, requests, self.now)
-        self.sent.append(sent)
-        if wish.key:
-            self.keys[wish.key] = sent
+        self.note(self.ledger.grant(wish, self.now), wish)
+
+    @rule(tokens=st.integers(0, 400), callers=st.integers(1, BURST + 1), keyed=st.booleans())
+    def ask_at_a_glance(self, tokens: int, callers: int, keyed: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        for _ in range(callers):
+            wish = order(tokens, key=f"key-{len(self.sent)}" if keyed else None)
+            fits = self.fits(tokens, 1, self.now)
+            grant = self.ledger.grant_at_a_glance(wish, self.now)
+            if grant is not None:
+                assert fits
+                self.note(grant, wish)
 
     @precondition(lambda self: self.keys)
     @rule(data=st.data())
@@ -230,8 +257,7 @@ class LedgerMachine(RuleBasedStateMachine):
         grant = self.ledger.grant(wish, self.now)
         if sent.released or not self.in_window(sent, self.now):
             assert grant.id != sent.id
-            self.keys[key] = Sent(grant, sent.judged, sent.requests, self.now)
-            self.sent.append(self.keys[key])
+            self.note(grant, wish)
         else:
             assert grant.id == sent.id
             if not sent.ended:
@@ -248,15 +274,24 @@ class LedgerMachine(RuleBasedStateMachine):
             sent.released = release
             sent.charged = 0 if release else max(used, sent.charged)
 
-    @invariant()
+    @rule()
     def the_books_agree(self) -> None:
-        self.ledger.next_expiry(self.now)  # ages the log
+        """Look, which drops what has left the window; the other rules find it still there."""
+        self.ledger.next_expiry(self.now)
         live = [sent for sent in self.sent if self.in_window(sent, self.now) and not sent.released]
         assert self.ledger.tokens == sum(sent.charged for sent in live)
         assert self.ledger.requests == sum(sent.requests for sent in live)
         assert self.ledger.open_tokens == sum(sent.charged for sent in live if not sent.ended)
 
+    def note(self, grant: Grant, wish: Order) -> None:
+        """Keep an account of a new grant."""
+        sent = Sent(grant, wish.tokens, wish.requests, self.now)
+        self.sent.append(sent)
+        if wish.key:
+            self.keys[wish.key] = sent
+
     def teardown(self) -> None:
+        self.the_books_agree()
         for _ in range(20):
             arrivals = [(self.random.choice(sent.times), sent) for sent in self.sent if not sent.released]
             tokens = [(at, sent.judged) for at, sent in arrivals]

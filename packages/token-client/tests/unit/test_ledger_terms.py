@@ -15,7 +15,7 @@ LIMITS = Limits(tpm=1000, rpm=24, headroom=0.0, window=8.0, sub_window=1.0, marg
 
 
 def ledger() -> Ledger:
-    return Ledger(LIMITS, instance="test", now=0.0)
+    return Ledger(LIMITS, instance="test")
 
 
 def order(tokens: int, max_tokens: int = 0) -> Order:
@@ -150,7 +150,7 @@ class TermsMachine(RuleBasedStateMachine):
         terms = self.ledger.terms
         live = [sent for sent in self.sent if sent.at + terms.span > at and not sent.released]
         starts = sum(sent.recent and sent.at + terms.pace > at for sent in live)
-        cost = self.due(Sent(Grant("", wish, at=at, tokens=0, renewed=False), at))
+        cost = self.due(Sent(Grant("", wish, at, 0), at))
         return (
             at >= terms.paused_until
             and sum(map(self.due, live)) + cost <= max(terms.tpm, cost)

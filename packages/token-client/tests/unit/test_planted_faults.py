@@ -13,8 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from penstock_token_client._backfill import Slack
 from penstock_token_client._fairness import FairShares
-from penstock_token_client._index import Index
-from penstock_token_client.accounting import Grant, Ledger, Limits, Order, State
+from penstock_token_client.accounting import Grant, Ledger, Limits, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,13 +60,16 @@ def a_sub_window_that_holds_one_request_more(plant: Plant) -> None:
 
 
 def a_report_that_lowers_the_charge(plant: Plant) -> None:
-    end = Ledger._end
+    settle = Ledger._settle
 
-    def lower(ledger: Ledger, grant: Grant, state: State) -> None:
-        grant.exact = grant.used is not None
-        end(ledger, grant, state)
+    def lower(ledger: Ledger, grant: Grant, used: int, *, exact: bool) -> None:
+        settle(ledger, grant, used, exact=exact or used < grant.tokens)
 
-    plant.setattr(Ledger, "_end", lower)
+    plant.setattr(Ledger, "_settle", lower)
+
+
+def a_late_report_that_is_known(plant: Plant) -> None:
+    plant.setattr(Ledger, "named", lambda ledger, grant_id, _now: ledger._by_id.get(grant_id))
 
 
 def a_release_of_what_was_reported(plant: Plant) -> None:
@@ -75,19 +77,19 @@ def a_release_of_what_was_reported(plant: Plant) -> None:
 
     def twice(ledger: Ledger, grant_id: str, now: float) -> bool:
         grant = ledger.named(grant_id, now)
-        if grant is not None and grant.state is State.SETTLED:
+        if grant is not None and grant.state == "settled":
             ledger.open_tokens += grant.tokens
-            grant.state = State.OPEN
+            grant.state = "open"
         return release(ledger, grant_id, now)
 
     plant.setattr(Ledger, "release", twice)
 
 
 def a_forgotten_key_that_still_answers(plant: Plant) -> None:
-    def remember(_index: Index, _grant: Grant) -> None:
+    def remember(_ledger: Ledger, _grant: Grant) -> None:
         pass
 
-    plant.setattr(Index, "drop_key", remember)
+    plant.setattr(Ledger, "_forget_key", remember)
 
 
 def a_repetition_that_keeps_its_old_time(plant: Plant) -> None:
@@ -101,6 +103,19 @@ def a_retry_that_comes_too_early(plant: Plant) -> None:
         return max(now, earliest(ledger, order, now) - 1 / 16)
 
     plant.setattr(Ledger, "earliest", early)
+
+
+def a_glance_that_overlooks_the_sub_window(plant: Plant) -> None:
+    glance = Ledger.grant_at_a_glance
+
+    def careless(ledger: Ledger, order: Order, now: float) -> Grant | None:
+        recent, ledger._recent_requests = ledger._recent_requests, 0
+        try:
+            return glance(ledger, order, now)
+        finally:
+            ledger._recent_requests += recent
+
+    plant.setattr(Ledger, "grant_at_a_glance", careless)
 
 
 def a_line_that_forgets_the_weights(plant: Plant) -> None:
@@ -129,10 +144,12 @@ def run(machine: Any) -> None:
         a_window_that_holds_one_token_more,
         a_sub_window_that_holds_one_request_more,
         a_report_that_lowers_the_charge,
+        a_late_report_that_is_known,
         a_release_of_what_was_reported,
         a_forgotten_key_that_still_answers,
         a_repetition_that_keeps_its_old_time,
         a_retry_that_comes_too_early,
+        a_glance_that_overlooks_the_sub_window,
     ],
 )
 def test_the_ledger_machine_finds(fault: Callable[[Plant], None], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.ledger = Ledger(LIMITS, instance="test", now=0.0)
+        self.ledger = Ledger(LIMITS, instance="test")
         self.line = WaitQueue(self.ledger, instance="test", sharing=SHARING)
         self.now = 0.0
         self.model: list[Waiter] = []

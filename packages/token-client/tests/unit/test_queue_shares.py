@@ -33,7 +33,7 @@ class App:
 def simulate(apps: list[App], weights: dict[str, float], seed: int) -> None:
     """Let the apps work for an hour of a virtual clock."""
     chance = random.Random(seed)
-    line = WaitQueue(Ledger(LIMITS, instance="test", now=0.0), instance="test", sharing=Sharing(weights=weights))
+    line = WaitQueue(Ledger(LIMITS, instance="test"), instance="test", sharing=Sharing(weights=weights))
     by_name = {app.name: app for app in apps}
     arrivals = [(chance.uniform(0, 2), number, app.name) for app in apps for number in range(app.workers)]
     heapq.heapify(arrivals)

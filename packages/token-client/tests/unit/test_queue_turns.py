@@ -11,7 +11,7 @@ GAP = 0.1875  # (1 + 0.125) / int(48 * 1 / 8)
 
 
 def queue(*, instance: str = "old", epoch: float = 0.0, **sharing: object) -> WaitQueue:
-    ledger = Ledger(LIMITS, instance=instance, now=0.0)
+    ledger = Ledger(LIMITS, instance=instance)
     return WaitQueue(ledger, instance=instance, sharing=Sharing(**sharing), epoch=epoch)  # type: ignore[arg-type]
 
 

@@ -7,9 +7,7 @@ TTL = 5.0
 
 
 def queue() -> WaitQueue:
-    return WaitQueue(
-        Ledger(LIMITS, instance="test", now=0.0), instance="test", sharing=Sharing(hold=HOLD, ticket_ttl=TTL)
-    )
+    return WaitQueue(Ledger(LIMITS, instance="test"), instance="test", sharing=Sharing(hold=HOLD, ticket_ttl=TTL))
 
 
 def order(tokens: int, *, app: str = "app", key: str | None = None) -> Order:

@@ -13,7 +13,7 @@ import zlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from penstock_token_client.accounting import Charge, Lesson, Order, State
+from penstock_token_client.accounting import Charge, Lesson, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -131,7 +131,7 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "asked": [order.tokens, order.max_tokens, order.requests],
         "used": charge.used,
         "exact": charge.exact,
-        "state": charge.state.value,
+        "state": charge.state,
         "at": charge.at,
     }
 
@@ -143,7 +143,7 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
         id=fields["id"],
         order=Order(app=fields["app"], tokens=tokens, max_tokens=max_tokens, requests=requests, key=fields["key"]),
         at=fields["at"],
-        state=State(fields["state"]),
+        state=fields["state"],
         used=fields["used"],
         exact=fields["exact"],
     )

@@ -80,8 +80,7 @@ def restore(history: History, pools: Mapping[str, Pool], now: Moment, *, assume_
     later = _shift(history.moment, now)
     for name, pool in pools.items():
         charges = [
-            dataclasses.replace(charge, at=min(charge.at + later, now.steady))
-            for charge in history.charges.get(name, {}).values()
+            charge._replace(at=min(charge.at + later, now.steady)) for charge in history.charges.get(name, {}).values()
         ]
         lesson = history.lessons.get(name)
         pool.restore(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from penstock_token_client.accounting import Charge, Ledger, Limits, Order, Pool, State
+from penstock_token_client.accounting import Charge, Ledger, Limits, Order, Pool
 from penstock_token_counter import _replay
 from penstock_token_counter._records import Entry, Moment, batch_line, header_line
 from penstock_token_counter._replay import History, read_history, restore
@@ -79,7 +79,7 @@ class Counter:
         return opens, self.ids.index(grant.id)
 
     def books(self, now: float) -> tuple[object, ...]:
-        charges = [dataclasses.replace(charge, id=self.number(charge)) for charge in self.ledger.charges(now)]
+        charges = [charge._replace(id=self.number(charge)) for charge in self.ledger.charges(now)]
         sums = self.ledger.tokens, self.ledger.requests, self.ledger.open_tokens
         return *sums, sorted(charges, key=lambda charge: charge.id)
 
@@ -185,7 +185,7 @@ def a_replay_that_forgets_how_grants_ended(plant: Plant) -> None:
     take_over = Ledger.restore
 
     def all_open(ledger: Ledger, charges: list[Charge], now: float) -> None:
-        take_over(ledger, [dataclasses.replace(charge, state=State.OPEN, used=None) for charge in charges], now)
+        take_over(ledger, [charge._replace(state="open", used=None) for charge in charges], now)
 
     plant.setattr(Ledger, "restore", all_open)
 

@@ -1,5 +1,6 @@
 import math
 import zlib
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ CHARGES = st.builds(
     id=st.from_regex(r"[0-9a-f]{8}-[0-9]{1,9}", fullmatch=True),
     order=st.builds(Order, app=st.text(), tokens=COUNTS, max_tokens=COUNTS, requests=COUNTS, key=st.none() | st.text()),
     at=TIMES,
-    state=st.sampled_from(State),
+    state=st.sampled_from(get_args(State)),
     used=st.none() | COUNTS,
     exact=st.booleans(),
 )

@@ -31,8 +31,7 @@ class Counter:
         self.now = 0.0
         self.pending: list[Entry] = []
         self.ledgers = {
-            pool: Ledger(limits, instance="a", now=0.0, on_change=self.recorder(pool))
-            for pool, limits in LIMITS.items()
+            pool: Ledger(limits, instance="a", on_change=self.recorder(pool)) for pool, limits in LIMITS.items()
         }
         self.sent: dict[tuple[str, str], tuple[float, int, int]] = {}  # (pool, id) -> when, tokens, requests
         self.told: list[tuple[int, dict[tuple[str, str], tuple[float, int, int]]]] = []
@@ -173,7 +172,7 @@ def test_a_wall_clock_that_was_set_never_makes_charges_older(
 
 def granted_at_100() -> bytes:
     """Return a journal in which the whole pool was granted at second 100 of the steady clock."""
-    ledger = Ledger(LIMITS["judged"], instance="a", now=100.0)
+    ledger = Ledger(LIMITS["judged"], instance="a")
     grant = ledger.grant(Order(app="app", tokens=1000), 100.0)
     header = header_line(dict.fromkeys(LIMITS, 8.25))
     return header + batch_line(Moment(5000.0, 100.0), [Entry("judged", grant.charge())])
