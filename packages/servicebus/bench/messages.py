@@ -70,7 +70,7 @@ class Length:
 
 
 QUICK = Length(rounds=1, messages=1000, work=200, fresh=2, idle_seconds=3.0, pick_ups=8)
-FULL = Length(rounds=7, messages=4000, work=600, fresh=6, idle_seconds=10.0, pick_ups=30)
+FULL = Length(rounds=5, messages=3000, work=600, fresh=4, idle_seconds=10.0, pick_ups=20)
 
 
 class Program:

@@ -55,7 +55,7 @@ class Custody:
         self, message: ServiceBusReceivedMessage, identity: Identity, session: OwnedSession | None = None
     ) -> MessageContext:
         """What may be known about a message; where there are no copies, a failed delivery is a failed attempt."""
-        properties = properties_of(message)
+        properties, correlation_id = properties_of(message), message.correlation_id
         deliveries = message.delivery_count or 0
         ends = self._clock.monotonic() + self._max_handling_time
         return MessageContext(
@@ -64,7 +64,7 @@ class Custody:
             attempt=identity.attempt + 1 + (0 if self._source.takes_copies else deliveries),
             delivery_count=deliveries,
             enqueued_at=message.enqueued_time_utc,
-            correlation_id=None if message.correlation_id is None else str(message.correlation_id),
+            correlation_id=None if correlation_id is None else str(correlation_id),
             subject=message.subject,
             properties=properties,
             session_id=message.session_id,

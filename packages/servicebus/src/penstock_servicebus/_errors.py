@@ -110,11 +110,18 @@ def mapped(action: str) -> Iterator[None]:
     """Turn whatever the SDK raises inside the block into this package's errors."""
     try:
         yield
-    except ServiceBusHandlerError:
-        raise
-    except _LOST as error:
-        raise LockLost(f"cannot {action}: {type(error).__name__}") from error
-    except MessageSizeExceededError as error:
-        raise UnsendableResult(f"cannot {action}: {type(error).__name__}") from error
-    except _BROKEN as error:
-        raise ServiceBusUnavailable(action, error) from error
+    except Exception as error:
+        if (ours := as_ours(action, error)) is None:
+            raise
+        raise ours from error
+
+
+def as_ours(action: str, error: BaseException) -> ServiceBusHandlerError | None:
+    """What an error of the SDK is in this package's terms; None if it is none of the SDK's."""
+    if isinstance(error, ServiceBusHandlerError):
+        return None
+    if isinstance(error, _LOST):
+        return LockLost(f"cannot {action}: {type(error).__name__}")
+    if isinstance(error, MessageSizeExceededError):
+        return UnsendableResult(f"cannot {action}: {type(error).__name__}")
+    return ServiceBusUnavailable(action, error) if isinstance(error, _BROKEN) else None

@@ -20,9 +20,10 @@ _DEAD_LETTER = frozenset(("DeadLetterReason", "DeadLetterErrorDescription"))  # 
 
 def identity_of(message: ServiceBusReceivedMessage, queue: str) -> Identity:
     """Who a received message is."""
+    message_id = message.message_id  # read once: the SDK looks through all properties each time
     return identify(
         queue=queue,
-        message_id=None if message.message_id is None else str(message.message_id),
+        message_id=None if message_id is None else str(message_id),
         sequence_number=message.sequence_number,
         enqueued_ms=_milliseconds(message.enqueued_time_utc),
         properties=properties_of(message),
@@ -139,19 +140,26 @@ def _senders_properties(message: ServiceBusReceivedMessage) -> dict[str | bytes,
 
 def _traced(trace: TraceContext) -> dict[str | bytes, Any]:
     """The properties that carry a trace."""
-    # With their AMQP type, which spares the SDK most of the time it takes to find out.
-    return {name: {"TYPE": "STRING", "VALUE": value} for name, value in trace.properties().items()}
+    return {name: _typed("STRING", value) for name, value in trace.properties().items()}
 
 
 def _own_properties(identity: Identity) -> dict[str | bytes, Any]:
     """The properties that carry an identity."""
-    properties: dict[str | bytes, Any] = {ORIGIN_ID: identity.origin_id, ATTEMPT: identity.copies}
+    properties: dict[str | bytes, Any] = {
+        ORIGIN_ID: _typed("STRING", identity.origin_id),
+        ATTEMPT: _typed("INT", identity.copies),
+    }
     if identity.resubmitted:
-        properties[RESUBMITTED] = identity.resubmitted
+        properties[RESUBMITTED] = _typed("INT", identity.resubmitted)
     if identity.enqueued_ms is not None:
-        # As a timestamp, which arrives as integer milliseconds: the SDK cannot write an int beyond 32 bits.
-        properties[ENQUEUED] = _EPOCH + timedelta(milliseconds=identity.enqueued_ms)
+        # A timestamp, because readers get one as an int, but an int beyond 32 bits only from some senders.
+        properties[ENQUEUED] = _typed("TIMESTAMP", identity.enqueued_ms)
     return properties
+
+
+def _typed(kind: str, value: object) -> dict[str, object]:
+    """A value with its AMQP type, which spares the SDK most of the time it takes to find out."""
+    return {"TYPE": kind, "VALUE": value}
 
 
 def properties_of(message: ServiceBusReceivedMessage) -> dict[str, object]:
@@ -176,9 +184,9 @@ def _sendable(value: object) -> Any:  # noqa: ANN401 - any of AMQP's simple type
     It takes every int for one of 32 bits and all bytes for text, unless their AMQP type is named.
     """
     if isinstance(value, bytes):
-        return {"TYPE": "BINARY", "VALUE": value}
+        return _typed("BINARY", value)
     if isinstance(value, int) and not -_INT32 <= value < _INT32:
-        return {"TYPE": "LONG" if value < _INT64 else "ULONG", "VALUE": value}
+        return _typed("LONG" if value < _INT64 else "ULONG", value)
     return value
 
 

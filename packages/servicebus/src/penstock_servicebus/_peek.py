@@ -8,9 +8,9 @@ from functools import partial
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
+from penstock_servicebus._calls import calling
 from penstock_servicebus._command_line import PeekOptions
 from penstock_servicebus._connection import Connection
-from penstock_servicebus._errors import mapped
 from penstock_servicebus._link import Link
 from penstock_servicebus._listing import Listing, listing_of
 from penstock_servicebus._listing_text import table
@@ -28,7 +28,7 @@ async def browse(
         ServiceBusUnavailable: The queue cannot be asked.
     """
     while limit > 0:
-        with mapped("peek"):
+        async with calling("peek"):
             page = await receiver.peek_messages(int(min(limit, _PAGE)), sequence_number=start)
         if not page:
             return

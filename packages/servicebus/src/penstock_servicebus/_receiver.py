@@ -101,7 +101,9 @@ class ReceiverOwner:
         """Settle what is decided, renew what is due, take what there is room for; wait only if there is none."""
         if self._shared.intake.stopped:
             await self._reception.pause(receiver)  # or what is given back now would come back here
-        while self._decided:
+        if self._reception.plenty and (free := self._free()) >= self._terms.slots / 2:
+            await self._take(receiver, free)  # first, so that these are worked on while the others are settled
+        for _ in range(len(self._decided)):
             await self._settle(receiver, self._decided[0])
         await self._renew(receiver)
         if self._held:

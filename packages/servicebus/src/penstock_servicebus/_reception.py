@@ -14,6 +14,8 @@ from penstock_servicebus._sdk_internals import patient, withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
+_SWEEP_EACH = 0.002  # s more for each message asked for: what arrives after the end goes back, and has to come again
+_MOST = 64  # messages asked for in one call
 _IDLE_TURN = 1.0  # s the socket is read at a stretch on an idle queue; between two the SDK sees to tokens
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _HASTY_CALLS = 3  # empty answers far too early that mean a dead link
@@ -29,11 +31,16 @@ class Reception:
     def __init__(self, intake: Intake, pace: Pace) -> None:
         self._intake = intake
         self._pace = pace
-        self._plenty = False
+        self._window = 1
         self._asking = False
         self._hasty = 0
         self._heard_at = time.monotonic()
         self._idle_call = IdleCall()
+
+    @property
+    def plenty(self) -> bool:
+        """Whether the last call brought all it asked for, so that there are probably more."""
+        return self._window > 1
 
     def interrupt(self) -> None:
         """End a call on an idle queue now."""
@@ -51,15 +58,16 @@ class Reception:
         Raises:
             ServiceBusUnavailable: The link is broken.
         """
-        # A call for several returns late when there are few. So one is asked for until the queue has shown plenty.
-        room = self._intake.room(free if self._plenty and busy else min(free, 1))
+        # A call for several returns late when not all come, and what comes after it goes back. So as many are asked for
+        # as the queue has shown to have, and this process to take: twice as many after each call that brought all.
+        room = self._intake.room(min(free, self._window))
         if room == 0:
             return []
         messages: Messages = []
         self._asking = True
         try:
-            if busy:
-                wait = max(min(_GLANCE if room == 1 else _SWEEP, until), _SHORTEST)
+            if busy or room > 1:
+                wait = max(min(_GLANCE if room == 1 else _SWEEP + room * _SWEEP_EACH, until), _SHORTEST)
                 async with calling("receive messages", wait=wait):
                     messages = await receiver.receive_messages(room, max_wait_time=wait)
             else:
@@ -69,7 +77,7 @@ class Reception:
         self._pace.found(anything=bool(messages))
         if messages:
             self._heard_at = time.monotonic()
-        self._plenty = len(messages) == room
+        self._window = min(2 * max(room, self._window), _MOST) if len(messages) == room else max(len(messages) // 2, 1)
         self._asking = len(messages) < room
         return messages
 

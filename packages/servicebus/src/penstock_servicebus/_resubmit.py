@@ -15,6 +15,7 @@ from typing import Any
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
 
+from penstock_servicebus._calls import calling
 from penstock_servicebus._command_line import ResubmitOptions
 from penstock_servicebus._connection import Connection
 from penstock_servicebus._errors import (
@@ -22,7 +23,6 @@ from penstock_servicebus._errors import (
     ServiceBusHandlerError,
     UndecodableMessage,
     UnsendableResult,
-    mapped,
 )
 from penstock_servicebus._link import Link
 from penstock_servicebus._listing import Listing, listing_of
@@ -113,7 +113,7 @@ class _Mover:
 
     async def _receive(self) -> dict[int, ServiceBusReceivedMessage]:
         """The next few dead letters, by sequence number; none if all that remain are locked by others."""
-        with mapped("receive dead letters"):
+        async with calling("receive dead letters", wait=_PATIENCE):
             messages = await self._receiver.receive_messages(_BATCH, max_wait_time=_PATIENCE)
         return {message.sequence_number or 0: message for message in messages}
 
@@ -122,13 +122,13 @@ class _Mover:
         message, listing = self._held[number], self._waiting.pop(number)
         try:
             copy = resubmission(message, listing.identity)
-            with mapped("send a copy"):
+            async with calling("send a copy"):
                 await self._sender.send_messages(copy)
         except (UndecodableMessage, UnsendableResult) as error:
             self._moves.fail(listing, str(error))
             return
         try:
-            with mapped("complete a dead letter"):
+            async with calling("complete a dead letter"):
                 await self._receiver.complete_message(message)
         except LockLost:
             self._moves.fail(listing, "its copy is sent, but its lock was lost; moving it again sends the same copy")
@@ -138,7 +138,7 @@ class _Mover:
 
     async def _why_not(self, number: int, *, came_round: bool) -> str:
         """Why a dead letter that was there did not arrive."""
-        with mapped("peek"):
+        async with calling("peek"):
             found = await self._receiver.peek_messages(1, sequence_number=number)
         if not found or found[0].sequence_number != number:
             return "gone: somebody else settled it"
@@ -149,8 +149,9 @@ class _Mover:
     async def _give_back(self) -> None:
         """Give back what is held; a lock that cannot be given back expires."""
         for message in self._held.values():
-            with contextlib.suppress(ServiceBusHandlerError), mapped("give a dead letter back"):
-                await release(self._receiver, message)
+            with contextlib.suppress(ServiceBusHandlerError):
+                async with calling("give a dead letter back"):
+                    await release(self._receiver, message)
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:

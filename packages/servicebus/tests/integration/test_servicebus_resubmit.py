@@ -14,7 +14,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
-from penstock_local_azure import ServiceBus
+from penstock_local_azure import Queue, ServiceBus, Topic
 from penstock_servicebus import AsyncServiceBusHandler
 
 
@@ -279,3 +279,27 @@ async def test_a_reader_that_goes_away_stops_the_moving(bus: ServiceBus, far_end
     assert 1 <= moved < 100
     left = await ids_in(far_end, "in", 100 - moved, dead=True)
     assert {f"{one}#r1" for one in ids} == {*(f"{one}#r1" for one in left), *await ids_in(far_end, "in", moved)}
+
+
+async def test_a_subscriptions_dead_letters_go_to_a_queue_and_not_to_the_other_subscriptions(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        ServiceBus([Topic("news", ["mail", "print"]), Queue("again")]) as news,
+        ServiceBusClient.from_connection_string(news.connection_string) as client,
+    ):
+        monkeypatch.setenv("SERVICE_BUS_CONNECTION_STRING", news.connection_string)
+        async with client.get_topic_sender("news") as sender, client.get_subscription_receiver("news", "mail") as mail:
+            await sender.send_messages(messages("a"))
+            for message in await mail.receive_messages(1, max_wait_time=5):
+                await mail.dead_letter_message(message, reason="Why")
+
+        dead = await command("peek", "news", "--subscription", "mail", "--dead-letters", "--json")
+        done = await command("resubmit", "news", "--subscription", "mail", "--all", "--to", "again")
+        again = await command("peek", "again", "--json")
+        others = await command("peek", "news", "--subscription", "print", "--json")
+
+    assert [(one["id"], one["reason"]) for one in dead.objects] == [("a", "Why")]
+    assert (done.status, done.lines) == (0, ["a moved as a#r1"])
+    assert [one["id"] for one in again.objects] == ["a#r1"]
+    assert [one["id"] for one in others.objects] == ["a"]

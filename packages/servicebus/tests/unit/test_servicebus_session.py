@@ -1,7 +1,6 @@
 """What a processor asks of its session is done by the session's owner, or refused; nobody waits for ever."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,11 +43,11 @@ def sdk() -> ScriptedSession:
 
 @pytest.fixture
 def owned(sdk: ScriptedSession) -> OwnedSession:
-    made: Callable[[Any], OwnedSession] = lambda session: OwnedSession(session, Wakeup())  # noqa: E731 - stands for the SDK's
-    return made(sdk)
+    stand_in: Any = sdk
+    return OwnedSession(stand_in, Wakeup())
 
 
-async def asked(owned: OwnedSession, call: Any) -> asyncio.Task[Any]:
+async def asked(call: Any) -> asyncio.Task[Any]:
     """A call that waits for the owner."""
     task = asyncio.create_task(call)
     await asyncio.sleep(0)
@@ -56,8 +55,8 @@ async def asked(owned: OwnedSession, call: Any) -> asyncio.Task[Any]:
 
 
 async def test_nothing_is_done_before_the_owner_does_it(owned: OwnedSession, sdk: ScriptedSession) -> None:
-    setting = await asked(owned, owned.set_state(b"kept"))
-    getting = await asked(owned, owned.get_state())
+    setting = await asked(owned.set_state(b"kept"))
+    getting = await asked(owned.get_state())
     before = sdk.calls
 
     await owned.answer()
@@ -69,7 +68,7 @@ async def test_nothing_is_done_before_the_owner_does_it(owned: OwnedSession, sdk
 
 
 async def test_who_no_longer_waits_is_not_served(owned: OwnedSession, sdk: ScriptedSession) -> None:
-    gone = await asked(owned, owned.set_state(b"gone"))
+    gone = await asked(owned.set_state(b"gone"))
     gone.cancel()
     await asyncio.wait([gone])
 
@@ -85,7 +84,7 @@ async def test_a_fault_is_told_to_the_one_who_asked_and_to_the_owner(
     owned: OwnedSession, sdk: ScriptedSession, fault: Exception, expected: type[Exception]
 ) -> None:
     sdk.fault = fault
-    getting = await asked(owned, owned.get_state())
+    getting = await asked(owned.get_state())
 
     with pytest.raises(expected):
         await owned.answer()
@@ -94,7 +93,7 @@ async def test_a_fault_is_told_to_the_one_who_asked_and_to_the_owner(
 
 
 async def test_when_the_session_is_over_nobody_waits_on(owned: OwnedSession, sdk: ScriptedSession) -> None:
-    waiting = await asked(owned, owned.get_state())
+    waiting = await asked(owned.get_state())
 
     owned.close()
 
