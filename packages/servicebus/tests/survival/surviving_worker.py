@@ -205,7 +205,7 @@ async def main(
     **options: Any,
 ) -> None:
     """Work until told to stop."""
-    logging.basicConfig(level=logging.DEBUG)
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s " + logging.BASIC_FORMAT)
     logging.getLogger("azure").setLevel(logging.WARNING)
     lose_patience_soon(patience)
     if plant:
