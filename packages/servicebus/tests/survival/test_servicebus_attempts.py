@@ -119,7 +119,7 @@ async def judged_after_an_outage(directory: Path, **settings: Any) -> tuple[Any,
         body = json.dumps({"endpoint": endpoint.url})
         messages = [ServiceBusMessage(body, message_id=f"m-{number}") for number in range(TOTAL)]
         await fleets.send(bus, messages)
-        fleet = fleets.Fleet(bus, directory, WORKERS, retry_delay=0.1, max_concurrency=AT_ONCE, **settings)
+        fleet = fleets.Fleet(bus, directory, WORKERS, retry_delay=0.05, max_concurrency=AT_ONCE, **settings)
         async with fleet.at_work():
             await fleets.until(lambda: endpoint.asked_in_vain >= OUTAGE)
             if not settings:

@@ -42,10 +42,13 @@ ERRANDS: dict[str, Any] = {
 
 async def seen(directory: Path, **settings: Any) -> tuple[str, list[Any], list[Any]]:
     """Let a worker do it all, kill it once meanwhile, and return what it wrote, its results and its dead letters."""
-    bodies = {name: errand if isinstance(errand, str) else json.dumps(errand) for name, errand in ERRANDS.items()}
+    bodies = [(name, errand if isinstance(errand, str) else json.dumps(errand)) for name, errand in ERRANDS.items()]
     async with ServiceBus([*QUEUES]) as bus:
-        for name, body in bodies.items():
-            await fleets.send(bus, [ServiceBusMessage(body, message_id=name, application_properties={"note": CANARY})])
+        properties: dict[Any, Any] = {"note": CANARY}
+        messages = [
+            ServiceBusMessage(body, message_id=name, application_properties=properties) for name, body in bodies
+        ]
+        await fleets.send(bus, messages)
         fleet = fleets.Fleet(bus, directory, 1, max_retries=1, retry_delay=0.1, debug=True, **settings)
         async with fleet.at_work():
             await fleets.until(lambda: is_at_the_last(bus))
