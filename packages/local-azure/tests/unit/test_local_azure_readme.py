@@ -10,7 +10,7 @@ import pytest
 from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
-PROGRAM, TEST, ENTITIES, FAULTS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PROGRAM, TEST, ENTITIES, FAULTS, TLS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def run(block: str) -> dict[str, Any]:
@@ -41,3 +41,9 @@ def test_the_entities_can_be_declared() -> None:
     azure = eval(ENTITIES, names)  # noqa: S307  # our own page
 
     assert azure.stats()["service_bus"]["queues"].keys() >= {"grouped", "news", "news/Subscriptions/audit"}
+
+
+async def test_the_test_without_keys_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    await run(TLS)["test_a_refused_token_costs_nothing_but_time"]()
+
+    assert ast.literal_eval(capsys.readouterr().out).keys() == {"issued", "blob", "openai", "service_bus"}

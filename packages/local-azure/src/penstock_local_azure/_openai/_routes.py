@@ -3,12 +3,12 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from aiohttp import web
 
+from ._access import Access
 from ._api_error import ApiError, not_implemented
 from ._chat_request import read_body, read_chat_request
 from ._endpoint import Endpoint
@@ -27,13 +27,13 @@ class Routes:
 
     Args:
         endpoints: the deployments, by name.
-        api_key: what clients must show.
+        access: who may ask.
         latency: draws the seconds that the next answer takes.
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], api_key: str, latency: Callable[[], float]) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], access: Access, latency: Callable[[], float]) -> None:
         self._endpoints = endpoints
-        self._api_key = api_key.encode()
+        self._access = access
         self._latency = latency
         self._billings: dict[str, asyncio.Task[Billing]] = {}
 
@@ -98,22 +98,15 @@ class Routes:
 
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Check the key, and write errors in Azure's form."""
+        """Check who asks, and write errors in Azure's form."""
         try:
-            self._authorise(request.headers)
+            self._access.authorise(request.headers)
             return await handler(request)
         except ApiError as error:
             return _json_response(error.status, json.dumps(error.body()).encode(), error.headers)
         except web.HTTPException as error:
             shaped = ApiError(error.status, str(error.status), f"{error.reason}.")
             return _json_response(shaped.status, json.dumps(shaped.body()).encode(), {})
-
-    def _authorise(self, headers: Mapping[str, str]) -> None:
-        """Refuse a request that does not show the key."""
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        shown = headers.get("api-key") or (token if scheme.lower() == "bearer" else "")
-        if not compare_digest(shown.encode("utf-8", "surrogateescape"), self._api_key):
-            raise ApiError(401, "401", "Access denied: the key is missing or is not the stand-in's.")
 
 
 def _read_billing(model: str) -> "Billing":

@@ -8,8 +8,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
+from penstock_local_azure._guard import Protection
 from penstock_local_azure._listening import listening
 
+from ._access import Access
 from ._deployment import Deployment
 from ._endpoint import Endpoint
 from ._judge import JudgeKind, draw
@@ -32,6 +34,7 @@ class OpenAI:
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
         api_key: what clients must show, in ``api-key`` or as a bearer token.
+        protection: TLS and the check of tokens; None: plain, and only the key counts.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -47,6 +50,7 @@ class OpenAI:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str = API_KEY,
+        protection: Protection | None = None,
     ) -> None:
         self.deployments = _checked(deployments)
         if judge not in ("exact", "hidden"):
@@ -59,6 +63,8 @@ class OpenAI:
         self._latency = latency
         self._latencies = Random(f"{self.seed}:latency")  # noqa: S311  # reproducible on purpose
         self._address = (host, port)
+        self._ssl_context = protection.ssl_context if protection else None
+        self._access = Access(api_key, protection.guard if protection else None)
         self._stack = AsyncExitStack()
         started = monotonic()
         self._endpoints = {
@@ -68,10 +74,11 @@ class OpenAI:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            routes = Routes(self._endpoints, self.api_key, self._draw_latency)
+            routes = Routes(self._endpoints, self._access, self._draw_latency)
             stack.push_async_callback(routes.aclose)
             host, port = self._address
-            self._address = host, await stack.enter_async_context(listening(routes.application(), host, port))
+            site = listening(routes.application(), host, port, self._ssl_context)
+            self._address = host, await stack.enter_async_context(site)
             routes.read_ahead()
             self._stack = stack.pop_all()
         return self
@@ -85,7 +92,7 @@ class OpenAI:
     def endpoint(self) -> str:
         """Return the URL that clients are given as their endpoint."""
         host, port = self._address
-        return f"http://{host}:{port}"
+        return f"{'https' if self._ssl_context else 'http'}://{host}:{port}"
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Return the accounts, deployment by deployment, ready for JSON.
