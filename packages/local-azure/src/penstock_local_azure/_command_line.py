@@ -90,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar = syntax(place, options, "S").replace(":", "[:") + "]"
         told(name, action="append", default=[], metavar=metavar, help=help_)
     told("--container", action="append", default=[], metavar="NAME", help="a blob container; may be repeated")
-    told("--deployment", action="append", metavar="NAME", help="a model deployment; may be repeated (default gpt-4o)")
+    told(
+        "--deployment",
+        action="append",
+        metavar="NAME",
+        help="a model deployment, for embeddings if named after such a model; may be repeated (default gpt-4o)",
+    )
     told("--tpm", type=int, default=600_000, help="tokens per minute of each deployment (default %(default)s)")
     told("--rpm", type=int, default=3_600, help="requests per minute of each deployment (default %(default)s)")
     told("--judge", choices=("hidden", "exact"), default="hidden", help="how 429s are decided (default %(default)s)")

@@ -15,7 +15,7 @@ _GRACE: Final = 0.1
 async def listening(
     application: web.Application, host: str, port: int, ssl_context: SSLContext | None = None
 ) -> AsyncIterator[int]:
-    """Serve an application and yield the port it listens on.
+    """Serve an application and yield the port it listens on; work on a request ends when its client is gone.
 
     Args:
         application: what to serve.
@@ -26,7 +26,7 @@ async def listening(
     Raises:
         OSError: the address cannot be listened on.
     """
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()

@@ -146,6 +146,7 @@ async def test_the_plugin_s_fixture_gives_stand_ins_ready_for_use(local_azure: L
     stats = local_azure.stats()
 
     assert stats["service_bus"]["queues"].keys() == {"in", "out"}
+    assert stats["openai"]["deployments"].keys() == {"gpt-4o", "text-embedding-3-small"}
     assert stats["openai"]["deployments"]["gpt-4o"]["judge"].startswith("exact")
 
 

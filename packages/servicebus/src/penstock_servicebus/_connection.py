@@ -77,7 +77,7 @@ def connect(
     *,
     entities: Collection[str] = (),
 ) -> Connection:
-    """Read arguments and environment (None: the process's), and prepare a connection to `entities`, unopened.
+    """Read arguments and environment (None: the process's), and prepare a connection to `entities`; nothing is opened.
 
     Raises:
         ConfigurationError: They contradict each other, say nothing, or name a connection string for other entities.

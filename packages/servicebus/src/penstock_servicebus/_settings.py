@@ -25,6 +25,12 @@ class Target:
     connection_string: str | None = field(default=None, repr=False)
 
     @property
+    def endpoint(self) -> str | None:
+        """The namespace as a URL, if it is at another port than the service's: from a host name the SDK drops it."""
+        url = f"sb://{self.namespace or ''}"
+        return None if urlsplit(url).port in (None, *_SERVICE_PORTS) else url
+
+    @property
     def host(self) -> str:
         """The namespace's host name, with its port if that was given."""
         if self.connection_string is not None:
@@ -35,12 +41,6 @@ class Target:
     def entity(self) -> str | None:
         """The one entity that a connection string is good for, if it says so."""
         return None if self.connection_string is None else parse_connection_string(self.connection_string).entity_path
-
-    @property
-    def endpoint(self) -> str | None:
-        """The namespace as a URL, if it is at another port than the service's: from a host name the SDK drops it."""
-        url = f"sb://{self.namespace or ''}"
-        return None if urlsplit(url).port in (None, *_SERVICE_PORTS) else url
 
 
 def resolve_target(
