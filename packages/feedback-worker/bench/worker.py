@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.table import Table
 
 from feedback_worker._child import Child
-from feedback_worker._clients import open_bus
 from feedback_worker._endpoints import Endpoints, start_local_endpoints
 from feedback_worker._feeder import Account, feed, messages_of
 from feedback_worker._fleet import Fleet
 from feedback_worker._inputs import read_inputs
 from feedback_worker._options import parse_options
+from penstock_servicebus import open_client
 
 GOAL = 1.5
 UNLIMITED = ["--local", "--tpm", "100000000", "--rpm", "100000", "--judge", "exact", "--seed", "1"]
@@ -81,7 +81,7 @@ async def measure(row: str, endpoints: Endpoints, count: int) -> float:
             await child.ready(60)
             before, cpu = await completed(stats_url), cpu_seconds(child.pid)
             messages = list(messages_of(f"bench-{time.monotonic_ns()}", texts, count))
-            async with open_bus(endpoints.environment) as bus:
+            async with open_client(endpoints.environment) as bus:
                 with Account(Path(folder) / "ids") as account:
                     await feed(bus, "feedback-in", messages, account)
             await until_completed(stats_url, before + count, within=120)

@@ -13,14 +13,15 @@ import aiohttp
 from feedback_worker._acknowledged import read_acknowledged
 from feedback_worker._audit_logs import log_facts, read_shipped
 from feedback_worker._audit_messages import latency_facts, message_facts, read_far_ends, sample_answer
-from feedback_worker._clients import open_blobs, open_bus
+from feedback_worker._clients import open_blobs
+from penstock_servicebus import open_client
 
 
 async def audit(options: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, Any]:
     """Collect the facts of a run from its far ends."""
     sent = set(options.ids.read_text().split())
     stats = await _local_stats(options.stats_url) if options.stats_url else {}
-    async with open_bus(environment) as bus:
+    async with open_client(environment) as bus:
         found = await read_far_ends(bus, options.in_queue, options.out_queue)
     facts: dict[str, Any] = {
         "messages": message_facts(sent, found, _suppressed(stats)),

@@ -1,32 +1,21 @@
 """SDK clients for what a run does itself: put the input on the queue, and read everything back."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import ServiceBusError
 from azure.storage.blob.aio import BlobServiceClient
 
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential
 
 PAGE = 250
+TRIES = 3
 SOCKET_TIMEOUT = 0.02
 """Seconds; the SDK's default of 0.2 s makes every answer wait for it."""
-
-
-@asynccontextmanager
-async def open_bus(environment: Mapping[str, str]) -> AsyncIterator[ServiceBusClient]:
-    """Open a Service Bus client for the namespace or connection string of an environment."""
-    async with AsyncExitStack() as stack:
-        connection_string = environment.get("SERVICE_BUS_CONNECTION_STRING", "").strip()
-        if connection_string:
-            client = ServiceBusClient.from_connection_string(connection_string)
-        else:
-            credential = await stack.enter_async_context(_default_credential())
-            client = ServiceBusClient(environment["SERVICE_BUS_NAMESPACE"].strip(), credential)
-        yield await stack.enter_async_context(client)
 
 
 @asynccontextmanager
@@ -60,15 +49,22 @@ class Peeker:
 
     async def new(self) -> AsyncIterator[ServiceBusReceivedMessage]:
         """Yield what has come since the last call."""
-        while page := await self._receiver.peek_messages(PAGE, sequence_number=self._next):
+        while page := await self._peek(PAGE, self._next):
             for message in page:
                 self._next = (message.sequence_number or 0) + 1
                 yield message
 
     async def first(self) -> ServiceBusReceivedMessage | None:
         """Return the oldest message of the queue, if there is any."""
-        page = await self._receiver.peek_messages(1, sequence_number=1)
+        page = await self._peek(1, 1)
         return page[0] if page else None
+
+    async def _peek(self, count: int, start: int) -> list[ServiceBusReceivedMessage]:
+        """Peek, and again if a link ended under the request, as when its token expires: the SDK then gives that up."""
+        for _ in range(TRIES - 1):
+            with suppress(ServiceBusError):
+                return await self._receiver.peek_messages(count, sequence_number=start)
+        return await self._receiver.peek_messages(count, sequence_number=start)
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ from azure.servicebus.exceptions import ServiceBusError
 from rich.console import Console
 
 from feedback_worker._child import Child
-from feedback_worker._clients import open_bus
 from feedback_worker._endpoints import Endpoints, check_counter, endpoints_of_user, start_local_endpoints
 from feedback_worker._errors import EXIT_INTERRUPTED, EXIT_RUN, UsageError
 from feedback_worker._feeder import Account, feed, messages_of
@@ -26,6 +25,7 @@ from feedback_worker._options import Options
 from feedback_worker._progress import show_progress
 from feedback_worker._report import print_report, write_report
 from feedback_worker._watch import open_watch
+from penstock_servicebus import open_client
 
 WORKER_READY = 60.0
 WORKER_DRAIN = 30.0
@@ -134,7 +134,7 @@ async def _feed_and_watch(run: _Run, messages: list[tuple[str, str]], check: Cal
     """Send the messages and show how they reach their ends, until all have or the person has had enough."""
     in_queue, out_queue = run.options.in_queue, run.options.out_queue
     try:
-        async with open_bus(run.endpoints.environment) as client:
+        async with open_client(run.endpoints.environment) as client:
             with Account(run.ids) as account:
                 sent = await feed(client, in_queue, messages, account, lambda: run.interrupt.asked)
             async with open_watch(client, in_queue, out_queue, sent) as watch:

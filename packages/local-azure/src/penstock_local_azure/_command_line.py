@@ -54,11 +54,15 @@ def _local_azure(options: argparse.Namespace) -> LocalAzure:
         judge=options.judge,
         seed=options.seed,
         latency=options.latency,
+        tls=options.tls,
+        token_lifetime=options.token_lifetime,
+        accept_keys=options.accept_keys,
         host=options.host,
         service_bus_port=options.service_bus_port,
         openai_port=options.openai_port,
         blob_port=options.blob_port,
         control_port=options.control_port,
+        identity_port=options.identity_port,
     )
 
 
@@ -86,14 +90,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar = syntax(place, options, "S").replace(":", "[:") + "]"
         told(name, action="append", default=[], metavar=metavar, help=help_)
     told("--container", action="append", default=[], metavar="NAME", help="a blob container; may be repeated")
-    told("--deployment", action="append", metavar="NAME", help="a model deployment; may be repeated (default gpt-4o)")
+    told(
+        "--deployment",
+        action="append",
+        metavar="NAME",
+        help="a model deployment, for embeddings if named after such a model; may be repeated (default gpt-4o)",
+    )
     told("--tpm", type=int, default=600_000, help="tokens per minute of each deployment (default %(default)s)")
     told("--rpm", type=int, default=3_600, help="requests per minute of each deployment (default %(default)s)")
     told("--judge", choices=("hidden", "exact"), default="hidden", help="how 429s are decided (default %(default)s)")
     told("--seed", type=int, help="what the draw, latencies and answers derive from (default: drawn)")
     told("--latency", type=float, default=0.5, help="median seconds of a model's answer (default %(default)s)")
+    told("--tls", action="store_true", help="serve over TLS, and take tokens of a local managed identity, no keys")
+    told("--token-lifetime", type=float, default=3600.0, metavar="S", help="seconds of a token (default %(default)s)")
+    told("--accept-keys", action="store_true", help="with --tls, take keys, too")
     told("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
-    for service in ("service-bus", "openai", "blob", "control"):
+    for service in ("service-bus", "openai", "blob", "control", "identity"):
         told(f"--{service}-port", type=_port, default=0, metavar="N", help="a port; 0, the default, takes a free one")
     told("--quiet", action="store_true", help="say nothing on standard error unless something is wrong")
     told("--json", action="store_true", help="print one JSON line when ready, instead of export lines")

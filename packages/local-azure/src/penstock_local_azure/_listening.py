@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from typing import Final
 
 from aiohttp import web
@@ -11,21 +12,24 @@ _GRACE: Final = 0.1
 
 
 @asynccontextmanager
-async def listening(application: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve an application and yield the port it listens on.
+async def listening(
+    application: web.Application, host: str, port: int, ssl_context: SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve an application and yield the port it listens on; work on a request ends when its client is gone.
 
     Args:
         application: what to serve.
         host: the address to listen on.
         port: 0 takes a free one.
+        ssl_context: what to speak TLS with; None: plain HTTP.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=True)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def local_azure() -> "AsyncIterator[LocalAzure]":
-    """Stand-ins of its own for each test: queues "in" and "out", deployment "gpt-4o", the exact judge, no latency."""
-    stand_ins = penstock_local_azure.LocalAzure(queues=["in", "out"], judge="exact", seed=0, latency=0.0)
+    """Stand-ins of its own for each test, with the exact judge and no latency.
+
+    Queues "in" and "out", deployments "gpt-4o" and "text-embedding-3-small".
+    """
+    deployments = [penstock_local_azure.Deployment(name) for name in ("gpt-4o", "text-embedding-3-small")]
+    stand_ins = penstock_local_azure.LocalAzure(["in", "out"], deployments, judge="exact", seed=0, latency=0.0)
     async with stand_ins as azure:
         yield azure

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from math import ceil, floor
+from math import ceil, floor, inf
 from random import Random
 
 import pytest
@@ -131,6 +131,33 @@ def test_what_remains_is_what_the_next_request_may_use(drawn: Draw, arrivals: li
     assert isinstance(deepcopy(judge).arrive(now, 0, tokens + 1), Rejected)
 
 
+@given(drawn=DRAWS, arrivals=ARRIVALS, prompt=st.integers(0, 400))
+def test_a_withdrawn_request_leaves_no_trace(drawn: Draw, arrivals: list[Arrival], prompt: int) -> None:
+    judge = Judge(drawn, tpm=TPM, rpm=RPM, random=Random(0))
+    now = max((now for now, _ in verdicts(judge, arrivals)), default=0.0)
+    untouched, left = deepcopy(judge), judge.remaining(now)
+    admitted = judge.arrive(now, prompt, 1)
+
+    if isinstance(admitted, Admitted):
+        judge.withdraw(now, admitted)
+        assert judge.remaining(now) == left
+        assert judge.arrive(now, prompt, 1) == untouched.arrive(now, prompt, 1)
+
+
+@given(drawn=DRAWS, arrivals=ARRIVALS)
+def test_after_the_reset_nothing_counts_and_just_before_something_does(drawn: Draw, arrivals: list[Arrival]) -> None:
+    judge = Judge(drawn, tpm=TPM, rpm=RPM, random=Random(0))
+    now = max((now for now, _ in verdicts(judge, arrivals)), default=0.0)
+    requests, tokens = judge.resets(now)
+
+    assert deepcopy(judge).remaining(now + requests)[0] == RPM
+    assert deepcopy(judge).remaining(now + tokens)[1] == TPM
+    if requests:
+        assert deepcopy(judge).remaining(now + requests - 1 / 16)[0] < RPM
+    if tokens:
+        assert deepcopy(judge).remaining(now + tokens - 1 / 16)[1] < TPM
+
+
 class TestRequests:
     drawn = Draw(kind="exact", phase=0.0)
 
@@ -191,6 +218,49 @@ class TestTokens:
         judge.complete(5.0, admitted, 50)
 
         assert judge.remaining(5.0)[1] == TPM - 150
+
+
+def test_what_was_given_back_whole_does_not_put_off_the_reset() -> None:
+    judge = Judge(Draw(kind="exact", phase=0.0, sliding=True, refunds=True), tpm=TPM, rpm=RPM, random=Random(0))
+    judge.arrive(0.0, 100, 1)
+    given_back = judge.arrive(30.0, 0, 100)
+
+    assert isinstance(given_back, Admitted)
+    judge.complete(31.0, given_back, 0)
+
+    assert judge.resets(31.0)[1] == 29.0
+
+
+class TestLoweredLimit:
+    @pytest.mark.parametrize("sliding", [False, True])
+    def test_less_fits_until_it_ends(self, *, sliding: bool) -> None:
+        judge = Judge(Draw(kind="exact", phase=0.0, sliding=sliding), tpm=TPM, rpm=RPM, random=Random(0))
+        judge.lower(600, 10.0)
+
+        assert judge.remaining(0.0)[1] == judge.tpm(0.0) == 600
+        assert isinstance(judge.arrive(0.0, 0, 500), Admitted)
+        assert judge.arrive(1.0, 0, 101) == Rejected("tokens", 59.0)
+        assert judge.tpm(10.0) == TPM
+        assert isinstance(judge.arrive(10.0, 0, 500), Admitted)
+
+    def test_what_is_too_great_for_it_waits_for_its_end(self) -> None:
+        judge = Judge(Draw(kind="exact", phase=0.0), tpm=TPM, rpm=RPM, random=Random(0))
+        judge.lower(600, 10.0)
+
+        assert judge.arrive(4.0, 0, 601) == Rejected("tokens", 6.0)
+        assert judge.arrive(5.0, 0, TPM + 1) == Rejected("tokens", NEVER)
+
+    def test_without_an_end_it_waits_a_day(self) -> None:
+        judge = Judge(Draw(kind="exact", phase=0.0), tpm=TPM, rpm=RPM, random=Random(0))
+        judge.lower(600, inf)
+
+        assert judge.arrive(0.0, 0, 601) == Rejected("tokens", NEVER)
+
+    def test_a_higher_one_changes_nothing(self) -> None:
+        judge = Judge(Draw(kind="exact", phase=0.0), tpm=TPM, rpm=RPM, random=Random(0))
+        judge.lower(TPM + 1, inf)
+
+        assert judge.tpm(0.0) == TPM
 
 
 class TestHiddenEstimate:

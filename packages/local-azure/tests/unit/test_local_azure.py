@@ -60,6 +60,46 @@ async def test_the_environment_leads_to_all_three() -> None:
         assert azure.blob.stats()["containers"] == 3
 
 
+async def test_with_tls_the_environment_leads_to_the_identity_instead_of_keys() -> None:
+    async with LocalAzure(["in"], containers=["files"], tls=True) as azure:
+        assert azure.environment() == {
+            "AZURE_OPENAI_ENDPOINT": azure.openai.endpoint,
+            "AZURE_OPENAI_DEPLOYMENT_NAME": "gpt-4o",
+            "SERVICE_BUS_NAMESPACE": azure.service_bus.endpoint,
+            "AZURE_STORAGE_ACCOUNT": azure.blob.account_url,
+            "AZURE_STORAGE_CONTAINER": "files",
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+            "SSL_CERT_FILE": str(azure.ca_file),
+            "REQUESTS_CA_BUNDLE": str(azure.ca_file),
+            **azure.identity.environment(),
+        }
+        assert {urlsplit(url).scheme for url in (azure.openai.endpoint, azure.blob.account_url)} == {"https"}
+        assert azure.stats()["identity"]["openai"] == {"accepted": 0, "tokens": 0, "refused": {}}
+        ca_file, identity = azure.ca_file, urlsplit(azure.identity.environment()["IDENTITY_ENDPOINT"])
+        assert ca_file.exists()
+        ports = [*ports_of(azure), identity.port or 0]
+
+    assert not ca_file.exists()
+    assert len(set(ports)) == 5
+    assert not any(map(is_open, ports))
+
+
+async def test_identity_and_ca_are_there_only_with_tls_and_the_ca_s_file_only_while_it_serves() -> None:
+    with pytest.raises(RuntimeError, match="without tls=True"):
+        _ = LocalAzure().identity
+    with pytest.raises(RuntimeError, match="before `async with`"):
+        _ = LocalAzure(tls=True).ca_file
+
+
+async def test_the_port_of_the_identity_may_be_chosen_and_is_named_when_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        azure = LocalAzure(tls=True, identity_port=port)
+
+        with pytest.raises(AddressUnavailable, match=f"the local identity cannot listen on port {port}"):
+            await azure.__aenter__()
+
+
 async def test_without_containers_none_is_named() -> None:
     async with LocalAzure() as azure:
         assert not {"AZURE_STORAGE_CONTAINER", "LOGS_CONTAINER"} & azure.environment().keys()
@@ -106,6 +146,7 @@ async def test_the_plugin_s_fixture_gives_stand_ins_ready_for_use(local_azure: L
     stats = local_azure.stats()
 
     assert stats["service_bus"]["queues"].keys() == {"in", "out"}
+    assert stats["openai"]["deployments"].keys() == {"gpt-4o", "text-embedding-3-small"}
     assert stats["openai"]["deployments"]["gpt-4o"]["judge"].startswith("exact")
 
 

@@ -5,10 +5,12 @@ import json
 import shlex
 import signal
 import socket
+import ssl
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -53,6 +55,19 @@ async def test_json_tells_the_environment_and_where_the_accounts_are() -> None:
         assert ready["environment"]["AZURE_STORAGE_CONTAINER"] == "files"
         assert stats["service_bus"]["queues"].keys() == {"in"}
         assert stats["openai"]["deployments"]["gpt-4o"]["tpm"] == 7
+
+
+async def test_with_tls_the_environment_leads_to_an_identity_and_holds_no_key_of_a_service() -> None:
+    async with command("--json", "--tls", "--token-lifetime", "60", "--queue", "in") as process:
+        environment: dict[str, str] = json.loads(await line_of(process))["environment"]
+        ca_file = Path(environment["SSL_CERT_FILE"])
+        assert len(ssl.create_default_context(cafile=ca_file).get_ca_certs()) == 1
+        process.terminate()
+        await process.wait()
+
+    assert not {name for name in environment if name.endswith(("KEY", "CONNECTION_STRING"))}
+    assert environment.keys() >= {"SERVICE_BUS_NAMESPACE", "AZURE_STORAGE_ACCOUNT", "IDENTITY_ENDPOINT"}
+    assert not await asyncio.to_thread(ca_file.exists)
 
 
 def test_entities_are_read_with_their_options() -> None:

@@ -10,7 +10,8 @@ import pytest
 from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
-PROGRAM, TEST, ENTITIES, FAULTS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PROGRAM, TEST, ENTITIES, ORDERS, FAULTS, TLS = BLOCKS
 
 
 def run(block: str) -> dict[str, Any]:
@@ -35,9 +36,19 @@ async def test_the_faults_happen(local_azure: LocalAzure) -> None:
     await run(FAULTS)["test_the_sdk_sends_again"](local_azure)
 
 
+async def test_the_test_with_orders_and_faults_passes(local_azure: LocalAzure) -> None:
+    await run(ORDERS)["test_an_outage_is_got_over_and_a_refusal_is_told"](local_azure)
+
+
 def test_the_entities_can_be_declared() -> None:
     names = {"LocalAzure": LocalAzure, "Queue": Queue, "Subscription": Subscription, "Topic": Topic}
 
     azure = eval(ENTITIES, names)  # noqa: S307  # our own page
 
     assert azure.stats()["service_bus"]["queues"].keys() >= {"grouped", "news", "news/Subscriptions/audit"}
+
+
+async def test_the_test_without_keys_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    await run(TLS)["test_a_refused_token_costs_nothing_but_time"]()
+
+    assert ast.literal_eval(capsys.readouterr().out).keys() == {"issued", "blob", "openai", "service_bus"}

@@ -27,6 +27,15 @@ TRUTH = {
     },
 }
 
+TOOL = {"type": "function", "function": {"name": "f"}}
+LOOSE = {"type": "object", "properties": {}}
+"""A schema that strict mode refuses: it is not closed."""
+CALLING = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+
 
 class Client:
     """A client as plain as they come: posts JSON with the key, returns status, headers and JSON."""
@@ -99,9 +108,7 @@ class TestRoutes:
     async def test_an_unknown_deployment_is_not_found(self, client: Client, path: str) -> None:
         assert (await client.error({**HELLO, "model": "none"}, path))[:2] == (404, "DeploymentNotFound")
 
-    @pytest.mark.parametrize(
-        "path", ["/openai/v1/embeddings", "/openai/v1/responses", "/openai/deployments/gpt-4o/embeddings"]
-    )
+    @pytest.mark.parametrize("path", ["/openai/v1/responses", "/openai/deployments/gpt-4o/audio/speech"])
     async def test_other_operations_are_refused_by_name_and_not_worth_a_retry(self, client: Client, path: str) -> None:
         status, headers, answered = await client.post(HELLO, path)
 
@@ -141,6 +148,36 @@ class TestParameters:
                 "response_format",
             ),
             ({"temprature": 1}, "temprature"),
+            ({"stream": "yes"}, "stream"),
+            ({"stream_options": {"include_usage": True}}, "stream_options"),
+            ({"stream": True, "stream_options": []}, "stream_options"),
+            ({"stream": True, "stream_options": {"include_usage": 1}}, "include_usage"),
+            ({"response_format": {"type": "json_object"}}, "messages"),
+            ({"tools": "f"}, "tools"),
+            ({"tools": [TOOL] * 129}, "tools"),
+            ({"tools": ["f"]}, "tools[0]"),
+            ({"tools": [{"type": "function"}]}, "tools[0]"),
+            ({"tools": [{"type": "function", "function": {"name": "f f"}}]}, "tools[0].function.name"),
+            (
+                {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]},
+                "tools[0].function.parameters",
+            ),
+            (
+                {"tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": LOOSE}}]},
+                "tools[0].function.parameters",
+            ),
+            ({"tool_choice": "auto"}, "tool_choice"),
+            ({"parallel_tool_calls": True}, "parallel_tool_calls"),
+            ({"tools": [TOOL], "parallel_tool_calls": 1}, "parallel_tool_calls"),
+            ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
+            ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice"),
+            ({"messages": [{"role": "tool", "content": "a"}]}, "messages.[0].tool_call_id"),
+            ({"messages": [{"role": "tool", "content": "a", "tool_call_id": "1"}]}, "messages.[0].role"),
+            ({"messages": [CALLING]}, "messages.[1]"),
+            ({"messages": [CALLING, {"role": "user", "content": "a"}]}, "messages.[1]"),
+            ({"messages": [{"role": "assistant", "tool_calls": "f"}]}, "messages.[0].tool_calls"),
+            ({"messages": [{"role": "assistant", "tool_calls": ["f"]}]}, "messages.[0].tool_calls.[0]"),
+            ({"messages": [{"role": "assistant", "tool_calls": [{"function": {}}]}]}, "messages.[0].tool_calls.[0]"),
         ],
     )
     async def test_a_wrong_parameter_is_named(self, client: Client, changes: dict[str, Any], param: str) -> None:
@@ -151,12 +188,11 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("changes", "named"),
         [
-            ({"stream": True}, "'stream'"),
             ({"n": 2}, "'n'"),
             ({"stop": "."}, "'stop'"),
-            ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "'tools'"),
-            ({"response_format": {"type": "json_object"}}, "'json_object'"),
-            ({"messages": [{"role": "tool", "content": "a"}]}, "tools"),
+            ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools other than functions"),
+            ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "'tool_choice' of type 'allowed_tools'"),
+            ({"messages": [{"role": "function", "content": "a"}]}, "functions"),
             ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content parts"),
         ],
     )
@@ -175,7 +211,7 @@ class TestParameters:
 
     async def test_refusals_count_in_no_account(self, client: Client) -> None:
         await client.post({**HELLO, "messages": []})
-        await client.post({**HELLO, "stream": True})
+        await client.post({**HELLO, "n": 2})
 
         assert client.server.stats()["gpt-4o"]["requests"] == 0
 
@@ -288,6 +324,19 @@ class TestTime:
 
             assert not unanswered.done()
             unanswered.cancel()
+
+    async def test_a_request_whose_client_has_gone_is_given_up(self) -> None:
+        async with OpenAI(seed=1, latency=3_600.0) as server, ClientSession() as session:
+            tasks = len(asyncio.all_tasks())
+            unanswered = asyncio.create_task(Client(session, server).post(HELLO))
+            async with asyncio.timeout(10):
+                while not server.requests:
+                    await asyncio.sleep(0.001)
+                unanswered.cancel()
+                while len(asyncio.all_tasks()) > tasks:
+                    await asyncio.sleep(0.001)
+
+            assert server.requests[0].status is None
 
     async def test_answers_take_about_as_long_as_told(self) -> None:
         async with OpenAI(seed=1, latency=0.05) as server, ClientSession() as session:

@@ -17,6 +17,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field, TypeAdapter
 from penstock_local_azure._openai._answers import answer
 from penstock_local_azure._openai._api_error import ApiError
 from penstock_local_azure._openai._schema import read_schema
+from penstock_local_azure._openai._violations import malform, violate
 
 FORMATS = {
     "date": r"\d{4}-\d\d-\d\d",
@@ -34,6 +35,14 @@ FORMATS = {
 
 def drawn(schema: Mapping[str, Any], prompt: str = "", *, seed: int = 0, strict: bool = False) -> Any:
     return json.loads(answer(seed, prompt, read_schema(json.dumps(schema), strict=strict)))
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 def fits(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
@@ -167,6 +176,46 @@ def test_every_answer_fits_its_schema(schema: dict[str, Any], seed: int, prompt:
     schema = {**schema, "$defs": {"Node": NODE}}
 
     assert fits(drawn(schema, prompt, seed=seed), schema, schema)
+
+
+@given(schema=SCHEMAS, seed=st.integers(0, 2**32))
+def test_a_violated_answer_never_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
+    schema = {**schema, "$defs": {"Node": NODE}}
+    plan = read_schema(json.dumps(schema), strict=False)
+
+    violated = violate(answer(seed, "", plan), plan)
+
+    assert not is_json(violated) or not fits(json.loads(violated), schema, schema)
+
+
+def test_where_a_value_of_any_kind_fits_a_violated_answer_is_no_json() -> None:
+    kinds = ["array", "boolean", "null", "number", "object", "string"]
+    plan = read_schema(json.dumps({"type": kinds, "items": {"type": "null"}}), strict=False)
+
+    assert not is_json(violate("[]", plan))
+
+
+@given(schema=SCHEMAS, seed=st.integers(0, 2**32))
+def test_a_malformed_answer_is_never_json(schema: dict[str, Any], seed: int) -> None:
+    plan = read_schema(json.dumps({**schema, "$defs": {"Node": NODE}}), strict=False)
+
+    assert not is_json(malform(answer(seed, "", plan)))
+
+
+def test_a_violated_answer_leaves_all_but_one_value_as_it_is() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "any": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Node"}]},
+            "node": {"$ref": "#/$defs/Node"},
+        },
+        "required": ["any", "node"],
+        "$defs": {"Node": NODE},
+    }
+    plan = read_schema(json.dumps(schema), strict=False)
+    right = answer(1, "", plan)
+
+    assert json.loads(violate(right, plan)) == {**json.loads(right), "any": []}
 
 
 class Mood(StrEnum):

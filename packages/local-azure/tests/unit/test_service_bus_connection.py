@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import pytest
 
+from penstock_local_azure._guard import Guard
+from penstock_local_azure._service_bus._authorization import Grants
 from penstock_local_azure._service_bus._basic_queue import BasicQueue
 from penstock_local_azure._service_bus._clock import Clock
 from penstock_local_azure._service_bus._connection import Connection
@@ -60,8 +62,8 @@ BODY = described(DATA, encode(b"body"))
 class Peer:
     """The far end of an engine: speaks in performatives, listens to what comes back."""
 
-    def __init__(self, namespace: Namespace) -> None:
-        self.engine = Connection(namespace, lambda: None)
+    def __init__(self, namespace: Namespace, grants: Grants | None = None) -> None:
+        self.engine = Connection(namespace, lambda: None, grants)
         self._splitter = FrameSplitter()
         self._deliveries = count()
 
@@ -109,6 +111,16 @@ def _terminus(code: int, address: str) -> Described:
 
 def _condition(error: Value) -> str:
     return str(error.value[0])
+
+
+class Wall:
+    """Seconds since the epoch, which pass only when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 async def turn() -> None:
@@ -542,6 +554,64 @@ class TestRequests:
         outcome = read_outcome(disposition.state or Described(0, []))
         assert isinstance(outcome, Rejected)
         assert _condition(outcome.error) == "amqp:not-found"
+
+
+class TestTokens:
+    """With a guard that takes any token, until an instant of the test's."""
+
+    @pytest.fixture
+    def wall(self) -> Wall:
+        return Wall()
+
+    @pytest.fixture
+    def peer(self, namespace: Namespace, wall: Wall) -> Peer:
+        peer = Peer(namespace, Grants(Guard([], lambda _token, _audiences: 60.0, accepts_keys=False), wall))
+        peer.open()
+        return peer
+
+    def test_a_link_is_refused_before_anything_is_said_about_its_entity(self, peer: Peer) -> None:
+        peer.attach_sender("q", handle=0)
+        peer.attach_receiver("no such queue", handle=1)
+
+        heard = peer.heard(Detach)
+
+        assert [_condition(detach.error) for detach in heard if detach.error] == ["amqp:unauthorized-access"] * 2
+
+    def test_only_links_whose_token_has_expired_are_detached(self, peer: Peer, wall: Wall) -> None:
+        peer.engine.grants.put("q", "token", is_key=False)
+        peer.attach_sender("q", handle=0)
+        peer.attach_receiver("$cbs", handle=1)
+        peer.hear()
+        wall.seconds = 59.0
+        peer.engine.expire_tokens()
+        assert peer.hear() == []
+
+        wall.seconds = 60.0
+        peer.engine.expire_tokens()
+
+        (detach,) = peer.heard(Detach)
+        assert (detach.handle, detach.closed) == (0, True)
+        assert detach.error
+        assert _condition(detach.error) == "amqp:link:detach-forced"
+
+    async def test_what_was_sent_before_the_peer_heard_of_it_is_lost_and_the_connection_is_not(
+        self, peer: Peer, wall: Wall, namespace: Namespace
+    ) -> None:
+        peer.engine.grants.put("q", "token", is_key=False)
+        peer.attach_sender("q")
+        wall.seconds = 60.0
+        peer.engine.expire_tokens()
+        peer.hear()
+
+        peer.send()
+        peer.say(Detach(0, closed=True))
+        wall.seconds = 0.0
+        peer.engine.grants.put("q", "token", is_key=False)
+        peer.attach_sender("q")
+        peer.send()
+
+        assert [type(heard) for heard, _ in peer.hear()] == [Attach, Flow, Disposition]
+        assert _counts(namespace) == {"active": 1, "enqueued": 1}
 
 
 class TestMessageSessions:

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from penstock_local_azure._service_bus._authorization import Grants
 from penstock_local_azure._service_bus._basic_queue import BasicQueue
 from penstock_local_azure._service_bus._cbs import answer_cbs
 from penstock_local_azure._service_bus._clock import Clock
@@ -256,4 +257,4 @@ def test_a_message_that_cannot_be_read_leaves_the_others_of_its_request_out(node
 def test_cbs_takes_tokens_and_nothing_else(operation: str, token_type: str, token: str, status: int) -> None:
     request = Request("1", None, {"operation": operation, "type": token_type}, token)
 
-    assert answer_cbs(request).status == status
+    assert answer_cbs(Grants(), request).status == status

@@ -1,6 +1,7 @@
 """An Azure Service Bus worker: receive, work, send on, settle."""
 
 from penstock_servicebus._breaker import BreakerStatus
+from penstock_servicebus._connection import open_client
 from penstock_servicebus._context import MessageContext, Session, Times, message_id, trace_id
 from penstock_servicebus._errors import (
     ConfigurationError,
@@ -36,5 +37,6 @@ __all__ = [
     "UndecodableMessage",
     "UnsendableResult",
     "message_id",
+    "open_client",
     "trace_id",
 ]

@@ -1,13 +1,14 @@
 """The client behind a handler: what was given is used, what is made here is also closed here."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from azure.servicebus import TransportType
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
 from penstock_servicebus._errors import ConfigurationError, mapped
-from penstock_servicebus._settings import Target, resolve_target, resolve_transport
+from penstock_servicebus._settings import Target, resolve_ca_file, resolve_target, resolve_transport
 
 Credential = Any
 """An async TokenCredential, or one of the SDK's key credentials."""
@@ -72,10 +73,11 @@ def connect(
     client: ServiceBusClient | None,
     transport: str | None,
     options: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
     *,
     entities: Collection[str] = (),
 ) -> Connection:
-    """Read arguments and environment, and prepare a connection to `entities`; nothing is opened yet.
+    """Read arguments and environment (None: the process's), and prepare a connection to `entities`; nothing is opened.
 
     Raises:
         ConfigurationError: They contradict each other, say nothing, or name a connection string for other entities.
@@ -84,16 +86,20 @@ def connect(
         if namespace or connection_string or credential is not None:
             raise ConfigurationError("give client, or fully_qualified_namespace, connection_string and credential")
         return Connection(client.fully_qualified_namespace, client, lambda: (client, []))
-    target = resolve_target(namespace, connection_string)
+    target = resolve_target(namespace, connection_string, environment)
     if target.connection_string and credential is not None:
         raise ConfigurationError("give credential with fully_qualified_namespace; a connection string has its own key")
     if target.entity is not None and any(entity != target.entity for entity in entities):
         raise ConfigurationError(f"the connection string is good for {target.entity} only (EntityPath)")
     kinds = {"amqp": TransportType.Amqp, "websockets": TransportType.AmqpOverWebsocket}
-    sdk_options = {name: value for name, value in options.items() if value is not None}
-    # One retry policy is enough, and it is ours: the SDK's would hold up everything else on the same receiver.
-    sdk_options["retry_total"] = 0
-    sdk_options["transport_type"] = kinds[resolve_transport(transport)]
+    sdk_options = {
+        "custom_endpoint_address": target.endpoint,
+        "connection_verify": resolve_ca_file(environment),
+        # One retry policy is enough, and it is ours: the SDK's would hold up everything else on the same receiver.
+        "retry_total": 0,
+        "transport_type": kinds[resolve_transport(transport, environment)],
+        **{name: value for name, value in options.items() if value is not None},
+    }
     return Connection(target.host, None, lambda: _make_client(target, credential, sdk_options))
 
 
@@ -112,3 +118,26 @@ def _make_client(
         made.append(credential)
     client = ServiceBusClient(target.host, credential, **options)
     return client, [client, *made]
+
+
+_SDK_RETRIES = 3
+
+
+@asynccontextmanager
+async def open_client(environment: Mapping[str, str] | None = None) -> AsyncIterator[ServiceBusClient]:
+    """Open the SDK's own client on what a handler would connect to, for all that a handler does not do.
+
+    It retries as the SDK does, and is closed, with its credential, when the block ends.
+
+    Args:
+        environment: Where to look for the variables; None: the process's environment.
+
+    Raises:
+        ConfigurationError: The variables contradict each other or say nothing.
+    """
+    connection = connect(None, None, None, None, None, {"retry_total": _SDK_RETRIES}, environment)
+    connection.open()
+    try:
+        yield connection.client
+    finally:
+        await connection.close()

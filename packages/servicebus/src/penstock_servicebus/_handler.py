@@ -38,7 +38,8 @@ class AsyncServiceBusHandler:
             `model_dump_json`, a `Result` of one of these, or a list of them.
         in_queue_name: Queue to receive from, or topic.
         out_queue_name: Queue or topic to send results to; give it duplicate detection.
-        fully_qualified_namespace: Host name of the namespace; default: `SERVICE_BUS_NAMESPACE`.
+        fully_qualified_namespace: Host name of the namespace, or its URL, which may name a port; default:
+            `SERVICE_BUS_NAMESPACE`.
         max_retries: Retries of an attempt that failed, each as a delayed copy; 0 or more. From a subscription or a
             session they are deliveries of the same message, so that its `maxDeliveryCount` must be more than this.
         retry_delay: Seconds before the first retry, doubled with each further one up to 300 s, ± 20 %.
@@ -59,8 +60,8 @@ class AsyncServiceBusHandler:
             environment then goes back uncounted; a processor still at work is cancelled, which counts as an attempt.
         transport: `amqp` or `websockets`; default: `SERVICE_BUS_TRANSPORT`, else `amqp`.
         http_proxy: Passed to the SDK, as the following.
-        custom_endpoint_address: Passed to the SDK.
-        connection_verify: Passed to the SDK: path of a CA bundle.
+        custom_endpoint_address: Passed to the SDK; default: the namespace's URL if that names a port of its own.
+        connection_verify: Passed to the SDK: path of a CA bundle; default: `SSL_CERT_FILE`, else certifi's.
         ssl_context: Passed to the SDK.
 
     Raises:

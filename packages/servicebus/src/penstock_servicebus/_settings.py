@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from azure.servicebus import parse_connection_string
 
@@ -11,6 +12,9 @@ from penstock_servicebus._errors import ConfigurationError
 NAMESPACE = "SERVICE_BUS_NAMESPACE"
 CONNECTION_STRING = "SERVICE_BUS_CONNECTION_STRING"
 TRANSPORT = "SERVICE_BUS_TRANSPORT"
+CA_FILE = "SSL_CERT_FILE"
+
+_SERVICE_PORTS = (5671, 443)  # AMQP and websockets: the SDK's own choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,12 @@ class Target:
 
     namespace: str | None = None
     connection_string: str | None = field(default=None, repr=False)
+
+    @property
+    def endpoint(self) -> str | None:
+        """The namespace as a URL, if it is at another port than the service's: from a host name the SDK drops it."""
+        url = f"sb://{self.namespace or ''}"
+        return None if urlsplit(url).port in (None, *_SERVICE_PORTS) else url
 
     @property
     def host(self) -> str:
@@ -71,12 +81,18 @@ def resolve_transport(transport: str | None, environment: Mapping[str, str] | No
     return chosen
 
 
+def resolve_ca_file(environment: Mapping[str, str] | None = None) -> str | None:
+    """The file of trusted certificates that OpenSSL's own variable names; None: the SDK's."""
+    environment = os.environ if environment is None else environment
+    return _filled(environment.get(CA_FILE))
+
+
 def _one_of(namespace: str | None, its_name: str, connection_string: str | None, other_name: str) -> Target | None:
     """The one that is given; None if none is."""
     if namespace and connection_string:
         raise ConfigurationError(f"give {its_name} or {other_name}, not both")
     if namespace:
-        return Target(namespace=_host(namespace))
+        return Target(namespace=_host(namespace, its_name))
     return Target(connection_string=_checked(connection_string, other_name)) if connection_string else None
 
 
@@ -92,9 +108,15 @@ def _checked(connection_string: str, its_name: str) -> str:
     raise ConfigurationError(f"{its_name} is not a Service Bus connection string: it needs Endpoint and a key")
 
 
-def _host(namespace: str) -> str:
-    """The host name in a name or a full URL."""
-    return namespace.partition("://")[2].partition("/")[0] if "://" in namespace else namespace.rstrip("/")
+def _host(namespace: str, its_name: str) -> str:
+    """The host name in a name or a full URL, with the port if one is given."""
+    host = namespace.partition("://")[2] if "://" in namespace else namespace
+    host = host.partition("/")[0]
+    try:
+        urlsplit(f"sb://{host}").port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ConfigurationError(f"{its_name} names a port that is none") from None
+    return host
 
 
 def _filled(value: str | None) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 from azure.servicebus import TransportType
 
 from penstock_servicebus import AsyncServiceBusHandler, ConfigurationError
-from penstock_servicebus._settings import Target, resolve_target, resolve_transport
+from penstock_servicebus._settings import Target, resolve_ca_file, resolve_target, resolve_transport
 
 STRING = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=CANARY"
 
@@ -69,6 +69,31 @@ def test_what_is_missing_or_said_twice_is_named(
 
     assert all(name in str(caught.value) for name in named)
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "endpoint"),
+    [
+        ("a.example", None),
+        ("sb://a.example:5671/", None),
+        ("https://a.example:443", None),
+        ("sb://127.0.0.1:40001", "sb://127.0.0.1:40001"),
+        ("https://a.example:8443/path", "sb://a.example:8443"),
+        ("a.example:8443", "sb://a.example:8443"),
+    ],
+)
+def test_a_port_of_its_own_is_kept_for_the_sdk_s_custom_endpoint(namespace: str, endpoint: str | None) -> None:
+    assert resolve_target(namespace, None, {}).endpoint == endpoint
+
+
+def test_a_port_that_is_none_is_refused_by_the_setting_s_name() -> None:
+    with pytest.raises(ConfigurationError, match="SERVICE_BUS_NAMESPACE names a port that is none"):
+        resolve_target(None, None, {"SERVICE_BUS_NAMESPACE": "sb://a.example:nine"})
+
+
+@pytest.mark.parametrize(("variable", "file"), [("", None), (" /a/ca.pem ", "/a/ca.pem")])
+def test_certificates_are_trusted_as_openssl_s_variable_says(variable: str, file: str | None) -> None:
+    assert resolve_ca_file({"SSL_CERT_FILE": variable}) == file
 
 
 def test_secrets_are_not_shown() -> None:

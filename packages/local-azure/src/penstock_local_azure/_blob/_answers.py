@@ -20,7 +20,7 @@ def document(text: str) -> web.Response:
 
 def refused(request: web.Request, refusal: Refusal) -> web.Response:
     """The answer that a refusal is; the code stands in a header too, for HEAD and 304 have no body."""
-    headers = {"x-ms-error-code": refusal.code}
+    headers = {**refusal.headers, "x-ms-error-code": refusal.code}
     if request.method == "HEAD" or refusal.status == HTTPStatus.NOT_MODIFIED:
         return web.Response(status=refusal.status, headers=headers)
     body = _xml.error(refusal.code, refusal.message).encode()

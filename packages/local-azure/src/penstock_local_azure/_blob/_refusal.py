@@ -1,5 +1,6 @@
 """Every answer other than success: Azure's error code, its HTTP status, and a sentence of our own."""
 
+from collections.abc import Mapping
 from typing import Final
 
 # code: (status, message). Codes and statuses: Microsoft, "Blob service error codes" and "Common REST API error codes".
@@ -13,6 +14,10 @@ _CODES: Final[dict[str, tuple[int, str]]] = {
     "ConditionNotMet": (412, "A condition given in the request's headers is not met."),
     "ContainerAlreadyExists": (409, "The container exists already."),
     "ContainerNotFound": (404, "The container does not exist."),
+    "InvalidAuthenticationInfo": (
+        401,
+        "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",
+    ),
     "InvalidBlobOrBlock": (400, "The block's id is longer or shorter than those of the blob's other blocks."),
     "InvalidBlockList": (400, "The block list names a block that the blob does not have."),
     "InvalidHeaderValue": (400, "A header's value is not in the right format."),
@@ -22,13 +27,14 @@ _CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidRange": (416, "The range begins after the end of the blob."),
     "InvalidResourceName": (400, "The name breaks the rules for container and blob names."),
     "InvalidXmlDocument": (400, "The body is not the XML document that the operation expects."),
+    "KeyBasedAuthenticationNotPermitted": (403, "Key based authentication is not permitted on this storage account."),
     "Md5Mismatch": (400, "The MD5 value given is not the MD5 of the body received."),
     "MissingContentLengthHeader": (411, "The Content-Length header is missing."),
     "MissingRequiredHeader": (400, "A header that the operation needs is missing."),
     "MissingRequiredQueryParameter": (400, "A query parameter that the operation needs is missing."),
     "NoAuthenticationInformation": (
         401,
-        "The request carries no Authorization header; this stand-in wants Shared Key.",
+        "The request carries no Authorization header; this stand-in wants Shared Key, over TLS a token.",
     ),
     "NotImplemented": (501, "The local stand-in does not implement this."),
     "OutOfRangeQueryParameterValue": (400, "A query parameter's value is outside its range."),
@@ -45,12 +51,14 @@ class Refusal(Exception):  # noqa: N818  # it is an answer on its way to the cli
     Args:
         code: Azure's error code, one of the table above.
         detail: What in the request led here: the name of a header, parameter or operation.
+        headers: What the answer carries beside its code.
     """
 
-    def __init__(self, code: str, detail: str = "") -> None:
+    def __init__(self, code: str, detail: str = "", headers: Mapping[str, str] | None = None) -> None:
         self.status, message = _CODES[code]
         self.code = code
         self.message = f"{message} ({detail})" if detail else message
+        self.headers = dict(headers or {})
         super().__init__(self.message)
 
 

@@ -12,11 +12,13 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from penstock_local_azure._guard import Protection
+
 from . import _answers, _blob_operations, _container_operations
+from ._access import Access
 from ._call import Call
 from ._operations import check_features
 from ._refusal import Refusal
-from ._shared_key import verify
 from ._store import Store
 
 Handler = Callable[[Store, Call], Awaitable[web.StreamResponse]]
@@ -52,6 +54,7 @@ class Blob:
         account: Name of the storage account.
         account_key: Its key, base64; None: a new random one.
         containers: Names of containers that are there from the start.
+        Protection: TLS and the check of tokens; None: plain, and only the key counts.
         clock: Seconds since the epoch, for Last-Modified and ETags.
 
     Raises:
@@ -71,12 +74,16 @@ class Blob:
         account: str = "penstocklocal",
         account_key: str | None = None,
         containers: Iterable[str] = (),
+        protection: Protection | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._host = host
         self._port = port
         self._account = account
         self._key = _checked(account_key) if account_key else b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+        self._scheme = "https" if protection else "http"
+        self._ssl_context = protection.ssl_context if protection else None
+        self._access = Access(account, self._key, protection.guard if protection else None)
         self._store = _filled(Store(clock), containers)
         self._requests: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
@@ -88,7 +95,7 @@ class Blob:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN, auto_decompress=False)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context).start()
         except OSError:
             await runner.cleanup()
             raise
@@ -106,7 +113,7 @@ class Blob:
     @property
     def account_url(self) -> str:
         """The account's address; a client needs the key beside it."""
-        return f"http://{self._host}:{self._port}/{self._account}"
+        return f"{self._scheme}://{self._host}:{self._port}/{self._account}"
 
     @property
     def account_key(self) -> str:
@@ -117,7 +124,7 @@ class Blob:
     def connection_string(self) -> str:
         """Address and key in one."""
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={self._account};AccountKey={self._key};"
+            f"DefaultEndpointsProtocol={self._scheme};AccountName={self._account};AccountKey={self._key};"
             f"BlobEndpoint={self.account_url};"
         )
 
@@ -143,7 +150,7 @@ class Blob:
     async def _serve(self, call: Call) -> web.StreamResponse:
         """Let a request through to its operation."""
         self._requests[call.operation] += 1
-        verify(call.signed, self._account, self._key)
+        self._access.authorise(call.signed)
         if call.operation not in _HANDLERS:
             raise Refusal("NotImplemented", call.operation)
         check_features(call.operation, call.query, call.request.headers)

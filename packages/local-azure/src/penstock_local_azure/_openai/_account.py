@@ -24,6 +24,8 @@ class Account:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.rejected = 0
+        self.turned_away = 0
+        """Requests that got a 429 which was not the judge's."""
 
     def peak(self, window: float = MINUTE) -> int:
         """Return the highest sum of judged tokens over any `window` seconds; each window includes its end only."""
@@ -39,7 +41,7 @@ class Account:
     def summary(self, tpm: int) -> dict[str, Any]:
         """Return the account's sums, ready for JSON."""
         return {
-            "requests": len(self.entries) + self.rejected,
+            "requests": len(self.entries) + self.rejected + self.turned_away,
             "http_429": self.rejected,
             "judged_tokens": sum(entry.judged for entry in self.entries),
             "billed_tokens": sum(entry.billed for entry in self.entries),

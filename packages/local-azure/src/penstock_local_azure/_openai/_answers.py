@@ -3,12 +3,12 @@
 Now and then a value is drawn from the edge of what the schema allows, since that is where programs break.
 """
 
-import json
 from fractions import Fraction
 from math import ceil, floor
 from random import Random
 from typing import Final
 
+from ._compact_json import compact_json
 from ._shapes import Array, Choice, Json, Number, Object, Plan, Reference, Shape, Text, Union
 from ._texts import FORMATS, edge_text, sentence, text
 
@@ -29,7 +29,7 @@ def answer(seed: int, prompt: str, plan: Plan | None) -> str:
     random = Random(f"{seed}\n{prompt}".encode("utf-8", "surrogatepass"))  # noqa: S311  # an answer, not a secret
     if plan is None:
         return " ".join(sentence(random) for _ in range(random.randint(1, 3)))
-    return json.dumps(_Drawing(plan, random).value(), ensure_ascii=False, separators=(",", ":"))
+    return compact_json(_Drawing(plan, random).value())
 
 
 class _Drawing:

@@ -103,6 +103,7 @@ class Judge:
         self._requests = FixedMinute(draw.phase)
         # A sub-window's share of fewer than 60 or 6 requests per minute is less than one; it still lets one pass.
         self._most_in_burst = max(1, int(rpm * draw.request_window / MINUTE))
+        self._lowered = (tpm, 0.0)
 
     def arrive(self, now: float, prompt_size: int, max_tokens: int) -> Admitted | Rejected:
         """Judge a request as it arrives.
@@ -116,9 +117,15 @@ class Judge:
             return Rejected("requests", wait)
         prompt = self._estimate(prompt_size)
         judged = prompt + max_tokens
-        if excess := max(0, self._tokens.used(now) + judged - self._tpm):
-            return Rejected("tokens", NEVER if judged > self._tpm else self._tokens.wait(now, excess))
+        if excess := max(0, self._tokens.used(now) + judged - self.tpm(now)):
+            return Rejected("tokens", self._wait(now, judged, excess))
         return Admitted(judged, prompt, self._tokens.add(now, judged))
+
+    def withdraw(self, now: float, admitted: Admitted) -> None:
+        """Forget a request admitted right now, as if it had never arrived."""
+        self._tokens.amend(now, admitted.charge, 0)
+        self._burst.add(now, -1)
+        self._requests.add(now, -1)
 
     def complete(self, now: float, admitted: Admitted, completion_tokens: int) -> None:
         """Take note that an answer is complete."""
@@ -127,7 +134,28 @@ class Judge:
 
     def remaining(self, now: float) -> tuple[int, int]:
         """Return the requests and tokens left, as the answer's headers tell them."""
-        return max(0, self._rpm - self._requests.used(now)), max(0, self._tpm - self._tokens.used(now))
+        return max(0, self._rpm - self._requests.used(now)), max(0, self.tpm(now) - self._tokens.used(now))
+
+    def resets(self, now: float) -> tuple[float, float]:
+        """Return the seconds until none of the requests, and none of the tokens, of now count any more."""
+        return self._requests.resets(now), self._tokens.resets(now)
+
+    def lower(self, tpm: int, until: float) -> None:
+        """Let fewer tokens through for a time."""
+        self._lowered = (tpm, until)
+
+    def tpm(self, now: float) -> int:
+        """Return the tokens per minute that count now."""
+        tpm, until = self._lowered
+        return min(tpm, self._tpm) if now < until else self._tpm
+
+    def _wait(self, now: float, judged: int, excess: int) -> float:
+        """Return the seconds until a request may fit; one too great for a lowered limit waits for the end of that."""
+        if judged > self._tpm:
+            return NEVER
+        if judged > self.tpm(now):
+            return min(NEVER, self._lowered[1] - now)
+        return self._tokens.wait(now, excess)
 
     def _count_request(self, now: float) -> float | None:
         """Count an arrival, whatever becomes of it; return the seconds to wait if it is one too many."""

@@ -3,21 +3,28 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from hmac import compare_digest
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from aiohttp import web
 
+from ._access import Access
 from ._api_error import ApiError, not_implemented
-from ._chat_request import read_body, read_chat_request
-from ._endpoint import Endpoint
+from ._bodies import read_body
+from ._delivery import deliver
+from ._endpoint import Endpoint, Exchange
+from ._fault_script import Operation
+from ._faults import LateAnswer
+from ._requests import ModelRequest
 
 if TYPE_CHECKING:
     from ._billing import Billing
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request's body."""
+
+_OPERATIONS: Final[Mapping[Operation, str]] = {"chat": "chat/completions", "embeddings": "embeddings"}
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,21 +34,34 @@ class Routes:
 
     Args:
         endpoints: the deployments, by name.
-        api_key: what clients must show.
+        access: who may ask.
         latency: draws the seconds that the next answer takes.
+        clock: seconds since the start of the run.
+        requests: where to note what arrives.
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], api_key: str, latency: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        access: Access,
+        latency: Callable[[], float],
+        *,
+        clock: Callable[[], float],
+        requests: list[ModelRequest],
+    ) -> None:
         self._endpoints = endpoints
-        self._api_key = api_key.encode()
+        self._access = access
         self._latency = latency
+        self._clock = clock
+        self._requests = requests
         self._billings: dict[str, asyncio.Task[Billing]] = {}
 
     def application(self) -> web.Application:
         """Return the routes as an application."""
         application = web.Application(middlewares=[self._answer_errors], client_max_size=LARGEST_BODY)
-        application.router.add_post("/openai/v1/chat/completions", self._chat_v1)
-        application.router.add_post("/openai/deployments/{deployment}/chat/completions", self._chat_classic)
+        for operation, path in _OPERATIONS.items():
+            application.router.add_post(f"/openai/v1/{path}", partial(self._v1, operation))
+            application.router.add_post(f"/openai/deployments/{{deployment}}/{path}", partial(self._classic, operation))
         application.router.add_route("*", "/openai/{operation:.*}", self._not_implemented)
         return application
 
@@ -55,31 +75,52 @@ class Routes:
         if self._billings:
             await asyncio.wait(self._billings.values())
 
-    async def _chat_v1(self, request: web.Request) -> web.Response:
+    async def _v1(self, operation: Operation, http: web.Request) -> web.StreamResponse:
         """Answer on the v1 route, where the body names the deployment."""
-        body = read_body(await request.read())
-        return await self._chat(str(body.get("model", "")), body)
+        body = read_body(await http.read())
+        return await self._serve(http, operation, str(body.get("model", "")), body)
 
-    async def _chat_classic(self, request: web.Request) -> web.Response:
+    async def _classic(self, operation: Operation, http: web.Request) -> web.StreamResponse:
         """Answer on the classic route, where the path names the deployment and the query the API's version."""
-        if not request.query.get("api-version"):
+        if not http.query.get("api-version"):
             raise ApiError(404, "404", "Resource not found: the query parameter 'api-version' is missing.")
-        return await self._chat(request.match_info["deployment"], read_body(await request.read()))
+        return await self._serve(http, operation, http.match_info["deployment"], read_body(await http.read()))
 
-    async def _chat(self, name: str, body: Mapping[str, Any]) -> web.Response:
+    async def _serve(
+        self, http: web.Request, operation: Operation, deployment: str, body: Mapping[str, Any]
+    ) -> web.StreamResponse:
         """Judge a request at once, and answer it when its latency is over."""
-        if (endpoint := self._endpoints.get(name)) is None:
+        ids = _ids()
+        request = ModelRequest(
+            id=http.headers.get("x-ms-client-request-id") or ids["x-request-id"],
+            operation=operation,
+            deployment=deployment,
+            at=self._clock(),
+            raw=await http.read(),
+        )
+        self._requests.append(request)
+        try:
+            endpoint, exchange = await self._judged(request, body)
+        except ApiError as error:
+            request.status = error.status
+            error.headers |= ids
+            raise
+        headers = endpoint.headers(exchange.fault) | ids
+        late = exchange.fault.seconds if isinstance(exchange.fault, LateAnswer) else 0.0
+        if latency := self._latency() + late:
+            await asyncio.sleep(latency)
+        endpoint.complete(exchange)
+        return await deliver(http, exchange, headers)
+
+    async def _judged(self, request: ModelRequest, body: Mapping[str, Any]) -> tuple[Endpoint, Exchange]:
+        """Judge a request; an error answer of a deployment tells its limits, too."""
+        if (endpoint := self._endpoints.get(request.deployment)) is None:
             raise ApiError(404, "DeploymentNotFound", "The API deployment for this resource does not exist.")
         try:
-            chat = read_chat_request(body, endpoint.deployment.max_output_tokens)
-            exchange = endpoint.arrive(chat, await self._billing(endpoint))
+            return endpoint, endpoint.arrive(request, body, await self._billing(endpoint))
         except ApiError as error:
             error.headers |= endpoint.headers()
             raise
-        headers = endpoint.headers()
-        if latency := self._latency():
-            await asyncio.sleep(latency)
-        return _json_response(200, endpoint.complete(exchange), headers)
 
     async def _billing(self, endpoint: Endpoint) -> "Billing":
         """Return the bill of a deployment's model, once its vocabulary is read."""
@@ -87,7 +128,7 @@ class Routes:
 
     def _reading(self, endpoint: Endpoint) -> "asyncio.Task[Billing]":
         """Return the task that reads the vocabulary of a deployment's model: one serves all that share it."""
-        model = endpoint.deployment.model or endpoint.deployment.name
+        model = endpoint.deployment.model_name
         if model not in self._billings:
             self._billings[model] = asyncio.create_task(asyncio.to_thread(_read_billing, model))
         return self._billings[model]
@@ -98,22 +139,15 @@ class Routes:
 
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Check the key, and write errors in Azure's form."""
+        """Check who asks, and write errors in Azure's form."""
         try:
-            self._authorise(request.headers)
+            self._access.authorise(request.headers)
             return await handler(request)
         except ApiError as error:
             return _json_response(error.status, json.dumps(error.body()).encode(), error.headers)
         except web.HTTPException as error:
             shaped = ApiError(error.status, str(error.status), f"{error.reason}.")
             return _json_response(shaped.status, json.dumps(shaped.body()).encode(), {})
-
-    def _authorise(self, headers: Mapping[str, str]) -> None:
-        """Refuse a request that does not show the key."""
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        shown = headers.get("api-key") or (token if scheme.lower() == "bearer" else "")
-        if not compare_digest(shown.encode("utf-8", "surrogateescape"), self._api_key):
-            raise ApiError(401, "401", "Access denied: the key is missing or is not the stand-in's.")
 
 
 def _read_billing(model: str) -> "Billing":
@@ -124,6 +158,10 @@ def _read_billing(model: str) -> "Billing":
 
 
 def _json_response(status: int, body: bytes, headers: Mapping[str, str]) -> web.Response:
-    """Return an answer with an id of its own, under both names that Azure gives it."""
-    ids = dict.fromkeys(("apim-request-id", "x-request-id"), str(uuid4()))
-    return web.Response(status=status, body=body, content_type="application/json", headers={**headers, **ids})
+    """Return an error answer, with an id of its own unless it has one."""
+    return web.Response(status=status, body=body, content_type="application/json", headers={**_ids(), **headers})
+
+
+def _ids() -> dict[str, str]:
+    """Draw an answer's id, under both names that Azure gives it."""
+    return dict.fromkeys(("apim-request-id", "x-request-id"), str(uuid4()))

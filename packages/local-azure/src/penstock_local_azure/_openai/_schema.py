@@ -47,15 +47,28 @@ _KEYWORDS: Final[Mapping[str, tuple[str, ...]]] = {
 _STRICTLY_FORBIDDEN: Final = ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas")
 
 
-@lru_cache(maxsize=256)
-def read_schema(compact: str, *, strict: bool) -> Plan:
-    """Read a schema, given as JSON text; workers send the same few schemas again and again.
+def read_schema(compact: str, *, strict: bool, param: str = "response_format") -> Plan:
+    """Read a schema, given as JSON text.
+
+    Args:
+        compact: the schema.
+        strict: whether objects must be closed and complete.
+        param: which part of the request it is, for errors.
 
     Raises:
         ApiError: the schema is wrong (400), or asks what this stand-in does not draw (501); it names keyword and path.
     """
-    schema = json.loads(compact)
-    return _Reader(schema, strict=strict).plan()
+    try:
+        return _read_once(compact, strict)
+    except ApiError as error:
+        error.param = param
+        raise
+
+
+@lru_cache(maxsize=256)
+def _read_once(compact: str, strict: bool) -> Plan:  # noqa: FBT001  # a cache keys on what is handed over by position
+    """Read a schema; workers send the same few again and again."""
+    return _Reader(json.loads(compact), strict=strict).plan()
 
 
 class _Reader:

@@ -32,6 +32,9 @@ class TokenWindow(Protocol):
     def wait(self, now: float, excess: int) -> float:
         """Return the seconds until at least `excess` of the tokens used now no longer count."""
 
+    def resets(self, now: float) -> float:
+        """Return the seconds until none of the tokens used now counts."""
+
 
 class FixedMinute:
     """A count that falls to zero at the end of each minute; the minutes start at `phase` seconds past the hour."""
@@ -63,6 +66,10 @@ class FixedMinute:
     def wait(self, now: float, excess: int = 1) -> float:  # noqa: ARG002  # all of it goes at once
         """Return the seconds until the minute ends."""
         return max(0.0, (self._index_of(now) + 1) * self._length + self._phase - now)
+
+    def resets(self, now: float) -> float:
+        """Return the seconds until the minute ends, if anything counts in it."""
+        return self.wait(now) if self.used(now) else 0.0
 
     def _index_of(self, at: float) -> int:
         """Return which minute a time is in."""
@@ -111,6 +118,12 @@ class SlidingMinute:
             if freed >= excess:
                 return charge.at + self._length - now
         return self._length
+
+    def resets(self, now: float) -> float:
+        """Return the seconds until the last of them has aged out."""
+        self._expire(now)
+        last = next((charge for charge in reversed(self._log) if charge.tokens), None)
+        return 0.0 if last is None else last.at + self._length - now
 
     def _aged(self, now: float, charge: Charge) -> bool:
         """Tell whether a charge counts no longer."""

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ._authorization import Claim
 from ._cbs import CBS_DIALECT, answer_cbs
 from ._declarations import Queue
 from ._errors import NOT_ALLOWED, AmqpError
@@ -24,6 +25,17 @@ _NEEDS_SESSION: Final = (
     "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
 )
 _HAS_NO_SESSIONS: Final = "A sessionful message receiver cannot be created on an entity that does not require sessions."
+
+
+def claim_of(attach: Attach) -> Claim:
+    """Return what an attach needs to be allowed.
+
+    Raises:
+        AmqpError: if it does not say what it is about.
+    """
+    if attach.role == SENDER:
+        return Claim(attach.name, "Send", read_path(attach.target))
+    return Claim(attach.name, "Listen", read_path(attach.source))
 
 
 def make_link(session: "Session", attach: Attach, namespace: Namespace) -> IncomingLink | OutgoingLink:
@@ -68,7 +80,7 @@ def _make_request_link(
     session: "Session", attach: Attach, path: str, namespace: Namespace
 ) -> IncomingLink | OutgoingLink:
     """Make one half of a request-response pair; either half of an entity's needs the entity."""
-    answer, dialect = answer_cbs, CBS_DIALECT
+    answer, dialect = partial(answer_cbs, session.grants), CBS_DIALECT
     if path != CBS:
         core = namespace.node(path.removesuffix(MANAGEMENT_SUFFIX)).core
         answer, dialect = partial(answer_management, core), MANAGEMENT_DIALECT

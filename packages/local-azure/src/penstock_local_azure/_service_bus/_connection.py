@@ -7,6 +7,7 @@ test can drive it byte by byte. Between it and the wire lies the line on which t
 from collections.abc import Callable
 from typing import Final
 
+from ._authorization import Grants
 from ._decode import DecodeError
 from ._errors import DECODE_ERROR, FRAMING_ERROR, ILLEGAL_STATE, NOT_ALLOWED, AmqpError
 from ._fault_line import FaultLine
@@ -42,11 +43,19 @@ class Connection:
     Args:
         namespace: The entities its links may attach to.
         on_output: Called when there is output after there was none.
+        grants: What its tokens allow; None: everything is allowed.
         faults: What goes wrong on its way; None: nothing.
     """
 
-    def __init__(self, namespace: Namespace, on_output: Callable[[], None], faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        on_output: Callable[[], None],
+        grants: Grants | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         self.namespace = namespace
+        self.grants = grants or Grants()
         self.max_frame_size = _SMALLEST_FRAME
         self.idle_timeout: float | None = None
         """Seconds the peer waits for a frame before it gives up; None: for ever."""
@@ -94,6 +103,12 @@ class Connection:
         output = bytes(self._output)
         self._output.clear()
         return output
+
+    def expire_tokens(self) -> None:
+        """Detach the links whose tokens have expired."""
+        self.grants.forget_expired()
+        for session in self._sessions.values():
+            session.withdraw()
 
     def lost(self) -> None:
         """Let go of all sessions: the socket is gone. Locks stay until they expire."""

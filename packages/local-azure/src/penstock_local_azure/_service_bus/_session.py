@@ -4,7 +4,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ._attaching import make_link
+from ._attaching import claim_of, make_link
+from ._authorization import Claim, forced_detach
 from ._errors import NOT_ALLOWED, UNATTACHED_HANDLE, AmqpError
 from ._frames import HEADER_SIZE
 from ._incoming import MAX_MESSAGE_SIZE, IncomingLink
@@ -39,9 +40,11 @@ class Session:
     """One session of a connection."""
 
     def __init__(self, connection: "Connection", channel: int, begin: Begin) -> None:
+        self.grants = connection.grants
         self._connection = connection
         self._channel = channel
         self._links: dict[int, IncomingLink | OutgoingLink] = {}
+        self._claims: dict[int, Claim] = {}
         self._detached: set[int] = set()
         self._unsettled: dict[int, tuple[QueueOutlet, UUID]] = {}
         self._next_incoming = begin.next_outgoing_id
@@ -118,6 +121,7 @@ class Session:
     def refuse(self, attach: Attach, error: AmqpError) -> None:
         """Attach to nothing and detach at once: that is how a link is refused (part 2, section 2.6.3)."""
         self._links.pop(attach.handle, None)
+        self._claims.pop(attach.handle, None)
         self.answer(attach, source=None, target=None)
         self._send_detach(attach.handle, error)
 
@@ -125,6 +129,12 @@ class Session:
         """Take a link away from the peer, and say why if there is a reason."""
         self._let_go(self._link(handle))
         self._send_detach(handle, error)
+
+    def withdraw(self) -> None:
+        """Take away the links that the connection's tokens no longer allow."""
+        for handle, claim in list(self._claims.items()):
+            if not self.grants.covers(claim):
+                self.detach(handle, forced_detach(claim))
 
     def close(self) -> None:
         """End all links, as the peer has asked for."""
@@ -225,12 +235,14 @@ class Session:
         if attach.handle in self._links:
             raise AmqpError(NOT_ALLOWED, f"the handle {attach.handle} is in use")
         try:
+            claim = claim_of(attach)
+            self.grants.check(claim)  # before anything is said about the entity, as the service does
             link = make_link(self, attach, self._connection.namespace)
             link.open()
         except AmqpError as error:
             self.refuse(attach, error)
         else:
-            self._links[attach.handle] = link
+            self._links[attach.handle], self._claims[attach.handle] = link, claim
 
     def _on_detach(self, detach: Detach) -> None:
         if detach.handle in self._detached:  # the answer to ours
@@ -240,7 +252,7 @@ class Session:
         self.send(Detach(detach.handle, closed=detach.closed))
 
     def _let_go(self, link: IncomingLink | OutgoingLink) -> None:
-        del self._links[link.handle]
+        del self._links[link.handle], self._claims[link.handle]
         if isinstance(link, OutgoingLink):
             link.close()
         self._unsettled = {number: held for number, held in self._unsettled.items() if held[0] is not link}
