@@ -28,6 +28,7 @@ BENCHES = (
     "token-counter/bench/quota_simulation.py",
     "token-counter/bench/lock_http.py",
     "token-client/bench/ledger.py",
+    "llm/bench/structured_calls.py",
     "servicebus/bench/messages.py",
     "feedback-worker/bench/worker.py",
 )
@@ -149,6 +150,41 @@ def lowest(session: nox.Session, package: str) -> None:
     group = f"--group=packages/{package}/pyproject.toml:test"
     session.install("--resolution=lowest-direct", *refresh, f"--overrides={pins}", group, f"./packages/{package}")
     session.run("pytest", "-q", f"packages/{package}/tests/unit", *session.posargs)
+
+
+@nox.session
+@nox.parametrize(
+    "sdk",
+    [
+        nox.param(["openai[aiohttp]==3.3.0"], id="oldest"),
+        nox.param(["openai[aiohttp]>=3.50,<4"], id="newest"),
+        nox.param(["openai[aiohttp]>=3.50,<4", "instructor>=1.17,<2"], id="newest-instructor"),
+    ],
+)
+def sdks(session: nox.Session, sdk: list[str]) -> None:
+    """Run llm's tests on SDKs that the lock does not hold: the oldest and the newest, without instructor or with it.
+
+    Instructor and the newest SDK agree only under an override of what instructor says about jiter.
+    """
+    override = Path(session.create_tmp()) / "override.txt"
+    override.write_text("jiter>=0.16,<1\n")
+    overrides = [f"--overrides={override}"] if len(sdk) > 1 else []
+    install_llm(session, *overrides, *sdk)
+    session.run("pytest", "-q", "--numprocesses=auto", "packages/llm/tests/unit", *session.posargs)
+
+
+@nox.session
+def libraries(session: nox.Session) -> None:
+    """Run libraries on the SDK under llm's QuotaTransport, in an environment that the lock does not hold."""
+    install_llm(session, "pydantic-ai-slim[openai]>=2.68", "langchain-openai>=1.7")
+    session.run("pytest", "-q", "--numprocesses=2", "packages/llm/tests/libraries", *session.posargs)
+
+
+def install_llm(session: nox.Session, *requirements: str) -> None:
+    """Install llm's wheel, the stand-in and what the tests need, beside what a session asks for."""
+    wheels, refresh = fresh_wheels(session, siblings("llm") | {"local-azure"})
+    tools = ("hypothesis", "opentelemetry-sdk", "pytest", "pytest-asyncio", "pytest-xdist")
+    session.install(*refresh, *map(str, wheels), *tools, *requirements)
 
 
 @nox.session

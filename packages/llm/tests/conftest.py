@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from penstock_llm import AzureOpenAIService
+from penstock_local_azure import Deployment, OpenAI
 from penstock_token_client import CallStatus, LocalQuota, Reservation
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -76,6 +78,24 @@ class ScriptedEndpoint:
 
         async def reply(_: web.Request) -> web.StreamResponse:
             return web.Response(status=status, text=text, content_type="application/json", headers=headers)
+
+        self._script.append(reply)
+
+    def streams(self, *events: object, then: Literal["ends", "hangs", "cuts"] = "ends") -> None:
+        """Answer with a stream of events: text is sent as it is, anything else as an event's JSON."""
+
+        async def reply(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            for event in events:
+                text = event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n"
+                await response.write(text.encode())
+            if then == "hangs":
+                await asyncio.Event().wait()
+            if then == "cuts":
+                assert request.transport is not None
+                request.transport.close()
+            return response
 
         self._script.append(reply)
 
@@ -158,8 +178,10 @@ class Recorded:
 class RecordingQuota(LocalQuota):
     """A local quota that remembers every reservation."""
 
-    def __init__(self, *, tpm: int = 1_000_000, rpm: int = 60_000, headroom: float = 0.02) -> None:
-        super().__init__(tpm=tpm, rpm=rpm, headroom=headroom)
+    def __init__(
+        self, *, tpm: int = 1_000_000, rpm: int = 60_000, headroom: float = 0.02, window: float = 60.0
+    ) -> None:
+        super().__init__(tpm=tpm, rpm=rpm, headroom=headroom, window=window)
         self.reservations: list[Recorded] = []
 
     @property
@@ -191,6 +213,32 @@ class RecordingQuota(LocalQuota):
                 recorded.left_at = time.monotonic()
 
 
+_forbidding = False
+
+
+def _forbid(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse every way to a network but this machine's own."""
+    if not _forbidding or event not in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        return
+    address = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+    host = address[0] if isinstance(address, tuple) else address
+    named = host.decode() if isinstance(host, bytes) else str(host)
+    if named not in ("localhost", "None") and not named.startswith(("127.", "::1", "/", "\0")):
+        raise AssertionError(f"a test reached for {named}")
+
+
+sys.addaudithook(_forbid)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Forbid sockets to anything but this machine while a test of this package runs."""
+    global _forbidding  # noqa: PLW0603  a hook, once added, stays
+    _forbidding = True
+    yield
+    _forbidding = False
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the machine's environment says must not reach a test."""
@@ -205,6 +253,15 @@ async def endpoint() -> AsyncIterator[ScriptedEndpoint]:
     await scripted.server.start_server(shutdown_timeout=0.0)
     yield scripted
     await scripted.server.close()
+
+
+@pytest.fixture
+async def standin() -> AsyncIterator[OpenAI]:
+    """An endpoint that judges exactly and answers at once."""
+    names = ("gpt-4o", "gpt-4o-eu", "text-embedding-3-small")
+    deployments = [Deployment(name, tpm=1_000_000, rpm=60_000) for name in names]
+    async with OpenAI(deployments, judge="exact", seed=7, latency=0.0) as running:
+        yield running
 
 
 @pytest.fixture

@@ -8,9 +8,12 @@ from ._errors import (
     DeadlineExceeded,
     EndpointUnavailable,
     InvalidAnswer,
+    NotSent,
     RequestRejected,
 )
+from ._quota_transport import QuotaTransport
 from ._service import AzureOpenAIService
+from ._text_stream import TextStream
 from ._usage import Attempt, Completion, Usage
 
 __all__ = [
@@ -24,6 +27,9 @@ __all__ = [
     "DeadlineExceeded",
     "EndpointUnavailable",
     "InvalidAnswer",
+    "NotSent",
+    "QuotaTransport",
     "RequestRejected",
+    "TextStream",
     "Usage",
 ]

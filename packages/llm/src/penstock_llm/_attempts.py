@@ -6,31 +6,47 @@ the loop waits.
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from penstock_token_client import CallStatus, Quota, Reservation
+from penstock_token_client import Reservation
 
-from ._course import Course
-from ._engine import Answer, Engine, Question
-from ._errors import CompletionError, DeadlineExceeded, EndpointUnavailable
-from ._estimate import Estimator
+from ._engine import Answer
+from ._errors import CompletionError, DeadlineExceeded
+from ._lane import Lane
+from ._limit import Limit
+from ._route import Route
+from ._settlement import settle
+from ._tracing import quota_span, request_span, tell_answer
 from ._usage import Attempt, Completion, Outcome, Usage
 
 T = TypeVar("T")
-
-_TOO_MANY: Final = 429
+T_co = TypeVar("T_co", covariant=True)
 
 _logger = logging.getLogger(__name__)
+
+
+class Course(Protocol[T_co]):
+    """What was asked so far and what to ask next."""
+
+    def question(self) -> Any:  # noqa: ANN401  lanes and courses agree on it
+        """Return what to ask next; it says its ``max_completion_tokens``."""
+
+    def judge(self, answer: Answer) -> T_co:
+        """Return an answer's value, or raise a `CompletionError`."""
+
+    def recover(self, error: CompletionError) -> float:
+        """Prepare the next question and return the seconds to wait before it, or raise the error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
     """One request that was made, and its answer or why there is none."""
 
+    deployment: str
     request_id: str
     reserved: int
     quota_wait: float
@@ -40,6 +56,7 @@ class Asked:
     def attempt(self, outcome: Outcome) -> Attempt:
         """Return the facts to remember."""
         return Attempt(
+            deployment=self.deployment,
             request_id=self.request_id,
             reserved=self.reserved,
             usage=self.result.usage if isinstance(self.result, Answer) else None,
@@ -51,28 +68,25 @@ class Asked:
 
 
 class Attempts:
-    """Runs courses against one deployment.
+    """Runs courses.
 
     Args:
-        quota: Where each attempt's tokens are reserved.
-        engine: How to ask.
-        estimator: How prompts are counted.
+        lanes: Where to ask: the later ones only while the earlier ones fail.
+        engine: What `Completion.engine` says.
         clock: Seconds that never go back.
         sleep: Waits so many seconds.
     """
 
     def __init__(
         self,
-        quota: Quota,
-        engine: Engine,
-        estimator: Estimator,
+        lanes: Sequence[Lane[Any]],
+        engine: str,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._quota = quota
+        self._lanes = lanes
         self._engine = engine
-        self._estimator = estimator
         self._clock = clock
         self._sleep = sleep
 
@@ -87,71 +101,81 @@ class Attempts:
             CompletionError: There is none; the error carries all attempts.
             QuotaError: There was no quota; see `Quota.reserve`.
         """
-        limit = _Limit(deadline, self._clock)
+        limit = Limit(deadline, self._clock)
+        route = Route(self._lanes, self._clock)
         attempts: list[Attempt] = []
         slept = 0.0
         while True:
-            asked = await self._ask(course.question(), limit)
+            asked = await self._ask(route.lane, course.question(), limit)
             try:
                 value = _judged(course, asked.result)
             except CompletionError as error:
                 attempts.append(asked.attempt(error.outcome))
                 error.attempts = tuple(attempts)
-                pause = course.recover(error)
-                if not limit.allows(pause):
-                    raise
+                pause = recovered(course, route, error, limit)
                 _logger.info("request %s failed, asking again in %.1f s: %s", asked.request_id, pause, error)
             else:
                 attempts.append(asked.attempt("ok"))
-                return Completion(value=value, attempts=tuple(attempts), engine=self._engine.name, retry_wait=slept)
+                return Completion(value=value, attempts=tuple(attempts), engine=self._engine, retry_wait=slept)
             await self._sleep(pause)
             slept += pause
 
-    async def _ask(self, question: Question, limit: "_Limit") -> Asked:
+    async def _ask(self, lane: Lane[Any], question: Any, limit: Limit) -> Asked:  # noqa: ANN401  as `Course.question`
         """Make one attempt: estimate, reserve, ask, settle."""
-        prompt = await self._estimator.prompt_off_loop(question.messages, question.shape)
-        largest = question.max_completion_tokens
-        reserved = prompt + largest
-        async with self._quota.reserve(reserved, max_tokens=largest, deadline=limit.left()) as reservation:
+        estimate = Usage(
+            prompt_tokens=await lane.prompt_tokens(question), completion_tokens=question.max_completion_tokens
+        )
+        async with AsyncExitStack() as held:
+            reservation = await reserved(lane, estimate, limit, held)
             began = self._clock()
-            result = await self._answer(question, reservation.request_id, limit)
+            result = await _answer(lane, question, reservation, limit)
             seconds = self._clock() - began
-            await _settle(reservation, result, Usage(prompt_tokens=prompt, completion_tokens=largest))
+            await settle(reservation, result, estimate)
+        if isinstance(result, Answer):
+            await lane.learn(question, result)
         return Asked(
+            deployment=lane.deployment,
             request_id=reservation.request_id,
-            reserved=reserved,
+            reserved=estimate.total_tokens,
             quota_wait=reservation.waited,
             seconds=seconds,
             result=result,
         )
 
-    async def _answer(self, question: Question, request_id: str, limit: "_Limit") -> Answer | CompletionError:
-        """Ask, and return what came of it; only a cancellation leaves the reservation unsettled, fully charged."""
+
+async def reserved(lane: Lane[Any], estimate: Usage, limit: Limit, held: AsyncExitStack) -> Reservation:
+    """Reserve what an attempt may use at most."""
+    with quota_span(lane.deployment, estimate.total_tokens):
+        reservation = await held.enter_async_context(
+            lane.quota.reserve(estimate.total_tokens, max_tokens=estimate.completion_tokens, deadline=limit.left())
+        )
+    lane.suggested_max_tokens = reservation.suggested_max_tokens
+    return reservation
+
+
+def recovered(course: Course[Any], route: Route[Any], error: CompletionError, limit: Limit) -> float:
+    """Prepare the next attempt, and return the seconds to wait before it; raise the error if there is to be none."""
+    if route.turn(error):
+        return 0.0
+    pause = course.recover(error)
+    if not limit.allows(pause):
+        raise error
+    route.start_over()
+    return pause
+
+
+async def _answer(lane: Lane[Any], question: Any, reservation: Reservation, limit: Limit) -> Answer | CompletionError:  # noqa: ANN401  as `Course.question`
+    """Ask, and return what came of it; only a cancellation leaves the reservation unsettled, fully charged."""
+    with request_span(lane.operation, lane.deployment, question.max_completion_tokens) as span:
         try:
             async with asyncio.timeout(limit.left()):
-                return await self._engine.ask(question, request_id=request_id)
+                result: Answer | CompletionError = await lane.ask(question, request_id=reservation.request_id)
         except CompletionError as error:
-            return error
+            result = error
         except TimeoutError:
-            return DeadlineExceeded(limit.seconds)
-
-
-class _Limit:
-    """How much time is left of a deadline."""
-
-    def __init__(self, seconds: float | None, clock: Callable[[], float]) -> None:
-        self.seconds = math.inf if seconds is None else seconds
-        self._clock = clock
-        self._end = clock() + self.seconds
-
-    def left(self) -> float | None:
-        """Return the seconds left, or None if there is no deadline."""
-        return None if self._end == math.inf else max(0.0, self._end - self._clock())
-
-    def allows(self, pause: float) -> bool:
-        """Tell whether anything is left after a pause."""
-        left = self.left()
-        return left is None or pause < left
+            result = DeadlineExceeded(limit.seconds)
+        tell_answer(span, result)
+        return result
 
 
 def _judged(course: Course[T], result: Answer | CompletionError) -> T:
@@ -159,24 +183,3 @@ def _judged(course: Course[T], result: Answer | CompletionError) -> T:
     if isinstance(result, CompletionError):
         raise result
     return course.judge(result)
-
-
-async def _settle(reservation: Reservation, result: Answer | CompletionError, estimate: Usage) -> None:
-    """Report what an attempt used; give back what was never sent; keep charged what may have been."""
-    if isinstance(result, EndpointUnavailable) and not result.sent:
-        await reservation.release()
-        return
-    used = (result.usage or estimate) if isinstance(result, Answer) else Usage()
-    await reservation.report(
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-        headers=result.headers,
-        status=_status(result),
-    )
-
-
-def _status(result: Answer | CompletionError) -> CallStatus:
-    """Say in the quota's words how a call ended."""
-    if isinstance(result, Answer):
-        return "truncated" if result.finish_reason == "length" else "ok"
-    return "429" if result.status == _TOO_MANY else "error"

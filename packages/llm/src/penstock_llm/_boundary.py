@@ -20,7 +20,8 @@ T = TypeVar("T")
 _PASSING: Final = frozenset({408, 409, 429})
 _SETUP: Final = frozenset({401, 403, 404})
 _SERVER_ERROR: Final = 500
-_NEVER_SENT: Final = (aiohttp.ClientConnectorError, httpx2.ConnectError, httpx2.PoolTimeout)
+NEVER_SENT: Final = (aiohttp.ClientConnectorError, httpx2.ConnectError, httpx2.PoolTimeout)
+"""What is raised before anything of a request has left."""
 _SPENT: Final = "insufficient_quota"
 _FILTERED: Final = "content_filter"
 
@@ -33,6 +34,9 @@ async def mapped(call: Awaitable[T]) -> T:
         ours = _from_status(error)
     except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
         raise _from_connection(error) from error
+    except openai.APIError as error:
+        # An error event within a stream, or a body that is none.
+        ours = EndpointUnavailable(None, code=error.code or "malformed_answer")
     # Outside the handler, so that the SDK's error does not even travel along as context.
     raise ours
 
@@ -60,7 +64,7 @@ def _from_connection(error: Exception) -> EndpointUnavailable:
     return EndpointUnavailable(
         None,
         code="timeout" if timed_out else type(causes[-1]).__name__,
-        sent=not any(isinstance(cause, _NEVER_SENT) for cause in causes),
+        sent=not any(isinstance(cause, NEVER_SENT) for cause in causes),
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from penstock_tokenizers import encoding_name_for
+
 from ._native import OWN_PARAMETERS
 
 
@@ -23,6 +25,19 @@ def check_parameters(parameters: Mapping[str, Any] | None) -> None:
     """Refuse request parameters that the service decides itself."""
     if own := OWN_PARAMETERS & (parameters or {}).keys():
         raise ValueError(f"parameters must not contain {', '.join(sorted(own))}: the service sets them")
+
+
+def check_encodings(deployment: str, encodings: Mapping[str, str] | None) -> None:
+    """Refuse a deployment of which nothing says how its tokens are counted."""
+    try:
+        known = encoding_name_for(deployment, encodings)
+    except ValueError as error:
+        raise ValueError(f"encodings: {error}") from None
+    if known is None:
+        raise ValueError(
+            f"encodings has no entry for {deployment!r}, whose name does not say its model:"
+            f' pass encodings={{"{deployment}": "gpt-4o"}} or whatever it is'
+        )
 
 
 def check_nothing_beside_client(**arguments: object) -> None:

@@ -1,6 +1,6 @@
 """The course of one completion, decided without I/O: judge an answer, and say whether and how to ask again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from ._engine import Answer, Question
@@ -9,11 +9,10 @@ from ._errors import (
     AnswerTruncated,
     CompletionError,
     ContentFiltered,
-    EndpointUnavailable,
 )
 from ._messages import Message
+from ._patience import Patience
 from ._shape import Misfit, Shape
-from ._waiting import LONGEST_WAIT, delay
 
 T = TypeVar("T")
 
@@ -21,16 +20,15 @@ _OK: Final = 200
 _CORRECTION: Final = "That answer is invalid:\n{explanation}\nAnswer again, corrected and complete."
 
 
-class Course(Generic[T]):
-    """What was asked so far and what to ask next.
+class ChatCourse(Generic[T]):
+    """A `Course` of prompts.
 
     Args:
         shape: What the answer must look like.
         messages: The prompt.
         max_completion_tokens: The largest answer to allow at first.
         largest: The largest answer to allow at all, asked for once when the first turns out too small.
-        retries: How many requests may follow the first, for whatever reason.
-        random: Draws from 0 to 1.
+        patience: How often to ask again.
     """
 
     def __init__(
@@ -40,16 +38,13 @@ class Course(Generic[T]):
         *,
         max_completion_tokens: int,
         largest: int,
-        retries: int,
-        random: Callable[[], float],
+        patience: Patience,
     ) -> None:
         self.shape = shape
         self._messages = list(messages)
         self._max_completion_tokens = max_completion_tokens
         self._largest = largest
-        self._retries = retries
-        self._random = random
-        self._failures = 0
+        self._patience = patience
         self._rejected = ""
 
     def question(self) -> Question:
@@ -62,7 +57,7 @@ class Course(Generic[T]):
         Raises:
             CompletionError: It is filtered, refused, cut off or invalid.
         """
-        self._failures = 0
+        self._patience.answered()
         if answer.finish_reason == "content_filter":
             raise ContentFiltered("answer", answer.filtered, status=_OK)
         if answer.refusal:
@@ -78,20 +73,15 @@ class Course(Generic[T]):
         Raises:
             CompletionError: The error itself, if asking again is of no use or not allowed.
         """
-        if self._retries <= 0:
-            raise error
-        self._retries -= 1
+        self._patience.spend(error)
         match error:
             case Misfit():
                 return self._ask_to_correct(error)
             case AnswerTruncated() if self._max_completion_tokens < self._largest:
                 self._max_completion_tokens = self._largest
                 return 0.0
-            case EndpointUnavailable(passing=True) if (error.retry_after or 0.0) <= LONGEST_WAIT:
-                self._failures += 1
-                return delay(error.retry_after, self._failures, self._random())
             case _:
-                raise error
+                return self._patience.wait_out(error)
 
     def _ask_to_correct(self, misfit: Misfit) -> float:
         """Show the model its answer and what is wrong with it."""

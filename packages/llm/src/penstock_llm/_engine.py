@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import tiktoken
+
 from ._messages import Message
 from ._shape import Shape
 from ._usage import Usage
@@ -38,6 +40,9 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """What `Completion.engine` says."""
+
+    def shape_tokens(self, shape: Shape[Any], encoding: tiktoken.Encoding) -> int:
+        """Count what asking for a shape adds to the messages; rather too much than too little."""
 
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request.

@@ -5,6 +5,8 @@ No text of prompts or answers enters a message or a repr; what a person may need
 
 from collections.abc import Mapping, Sequence
 
+from openai import OpenAIError
+
 from ._usage import Attempt, Outcome, Usage, total
 
 
@@ -178,3 +180,23 @@ class DeadlineExceeded(CompletionError):  # noqa: N818  the name reads as what h
     def __init__(self, deadline: float) -> None:
         super().__init__(f"no valid answer within the deadline of {deadline:g} s")
         self.deadline = deadline
+
+
+class NotSent(OpenAIError):  # noqa: N818  the name reads as what happened
+    """Raised by `QuotaTransport` instead of sending a request: there is no quota for it, or it cannot be counted.
+
+    An error of the SDK, too, because those it neither wraps nor answers with another try.
+
+    Attributes:
+        permanent: Asking again cannot help.
+        environment: Not this request's fault.
+        retry_after: Seconds after which asking again may help, if known.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, environment: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.environment = environment
+        self.retry_after = retry_after

@@ -1,22 +1,17 @@
-"""How many tokens a prompt will be judged and billed: never fewer than it will be."""
+"""How many tokens a prompt will be judged and billed: never fewer than it will be, and soon hardly more."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import tiktoken
 
-from penstock_tokenizers import count_messages, count_schema, count_text, encoding_for
+from penstock_tokenizers import count_messages, count_off_loop, encoding_for
 
+from ._calibration import Calibration
 from ._messages import Message, characters
 from ._shape import Shape
-
-SCHEMA_MARGIN: Final = 16
-"""Tokens for the words that introduce a schema to the model; no rule is published."""
-
-_INLINE: Final = 20_000
-"""Characters that are counted within a millisecond; more are counted in a thread, which tiktoken lets run."""
 
 
 class Estimator:
@@ -25,37 +20,50 @@ class Estimator:
     Args:
         deployment: The deployment's name.
         encodings: Deployment to model or encoding, for names that say nothing.
+        shape_tokens: Counts what asking for a shape adds to the messages.
     """
 
-    def __init__(self, deployment: str, encodings: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        deployment: str,
+        encodings: Mapping[str, str] | None,
+        shape_tokens: Callable[[Shape[Any], tiktoken.Encoding], int],
+    ) -> None:
         self._deployment = deployment
         self._encodings = encodings
-        self._schemas: dict[Shape[Any], int] = {}
+        self._shape_tokens = shape_tokens
+        self._overheads: dict[Shape[Any], Calibration] = {}
 
     @cached_property
     def encoding(self) -> tiktoken.Encoding:
         """The deployment's encoding; building it the first time takes a few tenths of a second."""
         return encoding_for(self._deployment, self._encodings)
 
+    async def ready(self) -> tiktoken.Encoding:
+        """Return the encoding, built without holding up the event loop."""
+        if "encoding" not in self.__dict__:
+            await asyncio.to_thread(lambda: self.encoding)
+        return self.encoding
+
     def messages(self, messages: Sequence[Message]) -> int:
         """Count the messages."""
         return count_messages(self.encoding, messages)
 
-    def prompt(self, messages: Sequence[Message], shape: Shape[Any]) -> int:
-        """Count everything the model has to read."""
-        return self.messages(messages) + self._schema(shape)
+    def overhead(self, shape: Shape[Any]) -> int:
+        """Return what a shape adds to the messages: its schema as counted, or as learned from answers."""
+        return self._calibration(shape).overhead
 
-    async def prompt_off_loop(self, messages: Sequence[Message], shape: Shape[Any]) -> int:
-        """Count as `prompt` does, without holding up the event loop."""
-        if "encoding" in self.__dict__ and characters(messages) <= _INLINE:
-            return self.prompt(messages, shape)
-        return await asyncio.to_thread(self.prompt, messages, shape)
+    async def messages_off_loop(self, messages: Sequence[Message]) -> int:
+        """Count the messages without holding up the event loop."""
+        await self.ready()
+        return await count_off_loop(characters(messages), self.messages, messages)
 
-    def _schema(self, shape: Shape[Any]) -> int:
-        """Count a shape's schema, once."""
-        if shape.schema is None:
-            return 0
-        if shape not in self._schemas:
-            name = count_text(self.encoding, shape.name)
-            self._schemas[shape] = name + count_schema(self.encoding, shape.schema) + SCHEMA_MARGIN
-        return self._schemas[shape]
+    def learn(self, shape: Shape[Any], overhead: int) -> None:
+        """Take what an answer's usage says about its shape's overhead."""
+        self._calibration(shape).learn(overhead)
+
+    def _calibration(self, shape: Shape[Any]) -> Calibration:
+        """Return what is known of a shape, which is counted once."""
+        if shape not in self._overheads:
+            self._overheads[shape] = Calibration(self._shape_tokens(shape, self.encoding))
+        return self._overheads[shape]

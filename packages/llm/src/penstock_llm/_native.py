@@ -8,17 +8,33 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx2
-from openai import AsyncOpenAI
+import tiktoken
+from openai import AsyncOpenAI, AsyncStream
 from pydantic import BaseModel, ValidationError
+
+from penstock_tokenizers import count_schema, count_text
 
 from ._boundary import mapped
 from ._engine import Answer, Question
 from ._errors import EndpointUnavailable
 from ._filter import struck
+from ._shape import Shape
 from ._usage import Usage
 
+SCHEMA_MARGIN: Final = 16
+"""Tokens for the words that introduce a schema to the model; no rule is published."""
 OWN_PARAMETERS: Final = frozenset(
-    {"max_completion_tokens", "max_tokens", "messages", "model", "n", "response_format", "stream", "tools"}
+    {
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "model",
+        "n",
+        "response_format",
+        "stream",
+        "stream_options",
+        "tools",
+    }
 )
 """Parameters of a request that the engine decides."""
 
@@ -54,6 +70,12 @@ class NativeEngine:
         self._client = client
         self._fixed = {"model": deployment, **parameters}
 
+    def shape_tokens(self, shape: Shape[Any], encoding: tiktoken.Encoding) -> int:
+        """Count a schema and the words around it."""
+        if shape.schema is None:
+            return 0
+        return count_text(encoding, shape.name) + count_schema(encoding, shape.schema) + SCHEMA_MARGIN
+
     async def ask(self, question: Question, *, request_id: str) -> Answer:
         """Send one request; see `Engine.ask`."""
         call = self._client.post(
@@ -63,6 +85,22 @@ class NativeEngine:
             options={"max_retries": 0, "headers": {"x-ms-client-request-id": request_id}},
         )
         return _read(await mapped(call))
+
+    async def open(self, question: Question, *, request_id: str) -> AsyncStream[object]:
+        """Send one request for a stream of chunks, as plain JSON values.
+
+        Raises:
+            CompletionError: The endpoint did not answer with a stream.
+        """
+        call = self._client.post(
+            "/chat/completions",
+            cast_to=object,
+            body={**self._body(question), "stream": True, "stream_options": {"include_usage": True}},
+            options={"max_retries": 0, "headers": {"x-ms-client-request-id": request_id}},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+        return await mapped(call)
 
     def _body(self, question: Question) -> dict[str, Any]:
         """Build the request's body."""

@@ -1,42 +1,34 @@
-"""The service: Azure OpenAI's typed answers, each attempt under quota."""
+"""The service: what asks a deployment, assembled from arguments and environment."""
 
-import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx2
 from openai import AsyncOpenAI
-from pydantic import BaseModel
 
 from penstock_token_client import Quota
 
-from ._attempts import Attempts
-from ._checks import check_number, check_parameters, check_seconds
+from ._asking import DEFAULT_RETRIES, Asking
+from ._checks import check_encodings, check_number, check_parameters, check_seconds
 from ._connection import connect
-from ._course import Course
-from ._default_quota import default_quota
+from ._defaults import default_max_completion_tokens, default_quota
+from ._embedder import make_embedder
+from ._engines import EngineName, make_engine
 from ._estimate import Estimator
-from ._messages import Message, checked
+from ._lane import ChatLane
 from ._native import NativeEngine
-from ._prompt import Example, build_prompt
 from ._settings import read_deployment
-from ._shape import TEXT, Shape, shape_of
-from ._usage import Completion
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
-T = TypeVar("T")
-ModelT = TypeVar("ModelT", bound=BaseModel)
-
-DEFAULT_MAX_COMPLETION_TOKENS: Final = 1024
-DEFAULT_RETRIES: Final = 3
+BATCH_TOKENS: Final = 100_000
 
 
-class AzureOpenAIService:
-    """Asks one deployment, and closes on exit what it made itself.
+class AzureOpenAIService(Asking):
+    """Asks one deployment, and others while it fails; closes on exit what it made itself.
 
     Args:
         model: The deployment's name. Default: ``AZURE_OPENAI_DEPLOYMENT_NAME``.
@@ -50,7 +42,16 @@ class AzureOpenAIService:
         scope: Of Entra ID's tokens. Default: ``AZURE_OPENAI_SCOPE``, else that of Azure's public cloud.
         client: A ready client of the SDK, instead of all the arguments about the endpoint.
         http_client: A transport of your own (proxy, CA) for the client this service makes.
-        max_completion_tokens: The largest answer, in tokens, that is allowed and reserved for, at least 1.
+        engine: How typed answers are asked for: ``"native"`` by strict JSON Schema, ``"instructor"`` by a tool,
+            ``"instructor-json-schema"``; the latter two need the extra ``instructor``.
+        fallbacks: Services of other deployments, with quotas of their own, to ask in this order while this one answers
+            429, is out of reach, or filters the content. They stay open.
+        embedding_model: The deployment that `create_embedding` asks.
+        embedding_quota: Its quota. Default: the counter's pool ``embedding``; must be given if ``quota`` is.
+        max_completion_tokens: The largest answer, in tokens, that is allowed and reserved for. Default: 1024, and 8192
+            for reasoning models.
+        use_suggested_max_tokens: Whether calls that do not say ``max_tokens`` use what the quota says is usually
+            enough, if it says so; an answer that is cut off is then asked for once more with all that is allowed.
         deadline: Seconds for one completion with all its attempts and waits, unless a call says otherwise.
         timeout: Seconds without a byte from the endpoint after which an attempt is given up.
         encodings: Deployment to model or encoding, for deployments whose names do not say their model.
@@ -58,6 +59,7 @@ class AzureOpenAIService:
 
     Raises:
         ValueError: Something is missing, malformed or said twice; the message names it.
+        ImportError: The engine's extra is not installed.
     """
 
     def __init__(
@@ -73,17 +75,25 @@ class AzureOpenAIService:
         scope: str | None = None,
         client: AsyncOpenAI | None = None,
         http_client: httpx2.AsyncClient | None = None,
-        max_completion_tokens: int = DEFAULT_MAX_COMPLETION_TOKENS,
+        engine: EngineName = "native",
+        fallbacks: Sequence["AzureOpenAIService"] = (),
+        embedding_model: str | None = None,
+        embedding_quota: Quota | None = None,
+        max_completion_tokens: int | None = None,
+        use_suggested_max_tokens: bool = False,
         deadline: float | None = None,
         timeout: float = 600.0,
         encodings: Mapping[str, str] | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        check_number("max_completion_tokens", max_completion_tokens, least=1)
         check_seconds("deadline", deadline)
         check_seconds("timeout", timeout)
         check_parameters(parameters)
         deployment = read_deployment(model)
+        check_encodings(deployment, encodings)
+        if max_completion_tokens is None:
+            max_completion_tokens = default_max_completion_tokens(deployment, encodings)
+        check_number("max_completion_tokens", max_completion_tokens, least=1)
         connection = connect(
             client,
             endpoint=endpoint,
@@ -96,14 +106,23 @@ class AzureOpenAIService:
         )
         self._closing = AsyncExitStack()
         self._closing.push_async_callback(connection.aclose)
+        embedder = make_embedder(
+            embedding_model, embedding_quota, connection.client, encodings, app_id, self._closing, shared=quota
+        )
         if quota is None:
             quota = default_quota(app_id)
             self._closing.push_async_callback(quota.aclose)
-        self._estimator = Estimator(deployment, encodings)
-        engine = NativeEngine(connection.client, deployment, parameters or {})
-        self._attempts = Attempts(quota, engine, self._estimator)
-        self._max_completion_tokens = max_completion_tokens
-        self._deadline = deadline
+        asking = make_engine(engine, connection.client, deployment, parameters or {})
+        text = NativeEngine(connection.client, deployment, parameters or {})
+        lane = ChatLane(deployment, quota, asking, text, Estimator(deployment, encodings, asking.shape_tokens))
+        self._embedder = embedder
+        super().__init__(
+            [lane, *(fallback._lane for fallback in fallbacks)],  # noqa: SLF001  of the same class
+            asking.name,
+            max_completion_tokens=max_completion_tokens,
+            use_suggested_max_tokens=use_suggested_max_tokens,
+            deadline=deadline,
+        )
 
     async def __aenter__(self) -> Self:
         """Return the service, which is ready since it was constructed."""
@@ -119,130 +138,38 @@ class AzureOpenAIService:
         """Close what this service made: its client, its credential, its client of the token counter."""
         await self._closing.aclose()
 
-    def format_prompt(
+    async def create_embedding(
         self,
-        system_prompt: str,
-        user_prompt: str,
-        variables: Mapping[str, Any] | None = None,
-        examples: Iterable[Example] | None = None,
-    ) -> list[Message]:
-        """Build the messages of a prompt.
-
-        Args:
-            system_prompt: The instructions; blank leaves them out.
-            user_prompt: The question.
-            variables: Values for ``{name}`` in both prompts. Every other brace, also in the values, is text, and
-                ``{{name}}`` is the text ``{name}``. None: no placeholder is replaced.
-            examples: Questions and answers to show first, as pairs or as mappings with ``user`` and ``assistant``
-                (or ``input`` and ``output``). An answer may be a Pydantic model.
-
-        Raises:
-            ValueError: A variable has no value, or the question is blank; the message names it.
-        """
-        return build_prompt(system_prompt, user_prompt, variables, examples)
-
-    def count_tokens(self, messages: Iterable[Mapping[str, Any]]) -> int:
-        """Count the tokens of messages, by the rule of OpenAI's cookbook."""
-        return self._estimator.messages(checked(messages))
-
-    def estimate_token_count(
-        self,
-        messages: Iterable[Mapping[str, Any]],
-        max_tokens: int | None = None,
-        response_model: type[BaseModel] | None = None,
-    ) -> int:
-        """Count what an attempt reserves: messages, schema with a margin, and the largest answer.
-
-        Args:
-            messages: The prompt.
-            max_tokens: The largest answer. Default: the service's ``max_completion_tokens``.
-            response_model: The model of the answer, if it is to be typed.
-        """
-        shape = TEXT if response_model is None else shape_of(response_model)
-        return self._estimator.prompt(checked(messages), shape) + self._largest(max_tokens)
-
-    async def structured_completion(
-        self,
-        response_model: type[ModelT],
-        messages: Iterable[Mapping[str, Any]],
-        max_tokens: int | None = None,
-        max_retries: int = DEFAULT_RETRIES,
-    ) -> ModelT:
-        """Return an answer that fits a Pydantic model; `complete` also tells what it took."""
-        completion = await self.complete(response_model, messages, max_tokens=max_tokens, max_retries=max_retries)
-        return completion.value
-
-    async def complete(
-        self,
-        response_model: type[ModelT],
-        messages: Iterable[Mapping[str, Any]],
+        texts: Sequence[str],
         *,
-        max_tokens: int | None = None,
+        dimensions: int | None = None,
+        batch_tokens: int = BATCH_TOKENS,
         max_retries: int = DEFAULT_RETRIES,
         deadline: float | None = None,
-    ) -> Completion[ModelT]:
-        """Ask for an answer that fits a Pydantic model.
-
-        Each attempt reserves its own quota before it is sent and reports its use afterwards. An answer that does not
-        fit is shown to the model with what is wrong; one that is cut off is asked for once more with the service's
-        ``max_completion_tokens``, if it was given less; 429, 5xx and broken connections are waited out.
+    ) -> list[list[float]]:
+        """Return a vector for each text, in order. Other deployments are not asked: their vectors mean something else.
 
         Args:
-            response_model: A Pydantic model class.
-            messages: The prompt, as `format_prompt` builds it.
-            max_tokens: The largest answer. Default: the service's ``max_completion_tokens``.
-            max_retries: How many requests may follow the first, for whatever reason.
+            texts: Of at least a character and at most 8,192 tokens each; any number of them.
+            dimensions: The vectors' length, for models that let one choose.
+            batch_tokens: How many tokens to send at once, at most, however many texts that is up to 2,048; what
+                the quota allows in a minute must not be less.
+            max_retries: How many requests may follow the first of a batch.
             deadline: Seconds for everything. Default: the service's.
 
         Raises:
             TypeError, ValueError: An argument is wrong; nothing was sent.
-            CompletionError: There is no valid answer; see its subclasses.
+            CompletionError: The endpoint does not answer with vectors.
             QuotaError: There was no quota in time, or the token counter is out of reach.
         """
-        shape = shape_of(response_model)
-        return await self._complete(shape, messages, max_tokens=max_tokens, max_retries=max_retries, deadline=deadline)
-
-    async def send_prompt(
-        self,
-        system_prompt: str,
-        user_prompt: str,
-        variables: Mapping[str, Any] | None = None,
-        *,
-        max_tokens: int | None = None,
-        max_retries: int = DEFAULT_RETRIES,
-        deadline: float | None = None,
-    ) -> str:
-        """Ask for plain text; the arguments are those of `format_prompt` and `complete`."""
-        messages = self.format_prompt(system_prompt, user_prompt, variables)
-        completion = await self._complete(
-            TEXT, messages, max_tokens=max_tokens, max_retries=max_retries, deadline=deadline
-        )
-        return completion.value
-
-    async def _complete(
-        self,
-        shape: Shape[T],
-        messages: Iterable[Mapping[str, Any]],
-        *,
-        max_tokens: int | None,
-        max_retries: int,
-        deadline: float | None,
-    ) -> Completion[T]:
-        """Check the arguments and run the attempts."""
+        if self._embedder is None:
+            raise ValueError("embedding_model is missing: pass embedding_model= to AzureOpenAIService")
         check_number("max_retries", max_retries, least=0)
         check_seconds("deadline", deadline)
-        course = Course(
-            shape,
-            checked(messages),
-            max_completion_tokens=self._largest(max_tokens),
-            largest=self._max_completion_tokens,
+        return await self._embedder.embed(
+            texts,
+            dimensions=dimensions,
+            batch_tokens=batch_tokens,
             retries=max_retries,
-            random=random.random,
+            deadline=self._deadline if deadline is None else deadline,
         )
-        return await self._attempts.run(course, self._deadline if deadline is None else deadline)
-
-    def _largest(self, max_tokens: int | None) -> int:
-        """Return the largest answer to allow."""
-        if max_tokens is None:
-            return self._max_completion_tokens
-        return check_number("max_tokens", max_tokens, least=1)

@@ -39,11 +39,13 @@ class Shape(Generic[T]):
     schema: Mapping[str, Any] | None
     """The JSON Schema that is sent; None for plain text."""
     strict: bool
+    model: type[BaseModel] | None
+    """The model; None for plain text."""
     read: Callable[[str], T]
     """Turns an answer's text into the value, or raises `InvalidAnswer`."""
 
 
-TEXT: Final[Shape[str]] = Shape("text", None, strict=False, read=str)
+TEXT: Final[Shape[str]] = Shape("text", None, strict=False, model=None, read=str)
 
 
 def shape_of(response_model: type[ModelT]) -> Shape[ModelT]:
@@ -73,7 +75,7 @@ def _shape_of(model: type[BaseModel]) -> Shape[BaseModel]:
             misfit = Misfit(name, error, names)
         raise misfit
 
-    return Shape(name, schema, strict=strict, read=read)
+    return Shape(name, schema, strict=strict, model=model, read=read)
 
 
 def _location(location: tuple[int | str, ...], names: AbstractSet[str]) -> str:

@@ -5,12 +5,14 @@ no ``oneOf``, no ``default`` and no keys beside a ``$ref``. Nothing else a model
 does not enforce, validation does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+_DEFINITIONS: Final = "#/$defs/"
 _DROPPED: Final = frozenset({"default", "discriminator", "uniqueItems"})
 _KINDS: Final = frozenset({"type", "anyOf", "oneOf", "$ref", "enum", "const"})
 _INEXPRESSIBLE: Final = frozenset({"prefixItems", "allOf"})
@@ -33,19 +35,44 @@ def strict_schema(model: type[BaseModel]) -> tuple[dict[str, Any], bool]:
     validation alone decides.
 
     Raises:
-        ValueError: ``model`` does not describe an object, which is all the endpoint takes at the top.
+        ValueError: ``model`` does not describe an object, which is all the endpoint takes at the top, or it contains
+            itself, so that no estimate bounds what the endpoint makes of it.
     """
-    schema = _with_inline_root(model.model_json_schema(schema_generator=_WithoutFieldTitles))
+    schema = model.model_json_schema(schema_generator=_WithoutFieldTitles)
+    if _contains_itself(schema):
+        raise ValueError(f"response_model {model.__name__} must not be recursive")
+    schema = _with_inline_root(schema)
     if schema.get("type") != "object":
         raise ValueError(f"response_model {model.__name__} must describe an object, not {schema.get('type')!r}")
     return (_strict(schema), True) if _enforceable(schema) else (schema, False)
 
 
 def _with_inline_root(schema: dict[str, Any]) -> dict[str, Any]:
-    """Replace a reference at the top, which recursive models have, by what it refers to."""
+    """Replace a reference at the top, which root models have, by what it refers to."""
     if (reference := schema.get("$ref")) is None:
         return schema
-    return {**schema["$defs"][reference.removeprefix("#/$defs/")], "$defs": schema["$defs"]}
+    return {**schema["$defs"][reference.removeprefix(_DEFINITIONS)], "$defs": schema["$defs"]}
+
+
+def _contains_itself(schema: Mapping[str, Any]) -> bool:
+    """Tell whether some definition refers to itself, directly or through others."""
+    uses = {name: set(_references(definition)) for name, definition in schema.get("$defs", {}).items()}
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def _references(node: object) -> Iterator[str]:
+    """Yield the name of every definition that a schema refers to."""
+    if isinstance(node, Mapping):
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference.removeprefix(_DEFINITIONS)
+        node = list(node.values())
+    if isinstance(node, list):
+        for below in node:
+            yield from _references(below)
 
 
 def _strict(node: Any) -> Any:  # noqa: ANN401  JSON is of any type

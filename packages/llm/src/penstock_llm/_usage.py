@@ -33,6 +33,8 @@ class Usage:
 class Attempt:
     """One request to the endpoint, under one reservation of its own."""
 
+    deployment: str
+    """Which deployment was asked."""
     request_id: str
     """The reservation's id; it travelled in the header ``x-ms-client-request-id``."""
     reserved: int
@@ -56,7 +58,7 @@ class Completion(Generic[T]):
     attempts: tuple[Attempt, ...]
     """Every request that was made for it, the successful one last."""
     engine: str
-    """Which engine asked: ``"native"``."""
+    """Which engine asked, such as ``"native"``."""
     retry_wait: float = 0.0
     """Seconds slept between attempts because the endpoint was unavailable."""
 

@@ -22,6 +22,10 @@ class Scores(RootModel[list[int]]):
     pass
 
 
+class Node(BaseModel):
+    children: list["Node"]
+
+
 @pytest.mark.parametrize(
     ("messages", "complaint"),
     [
@@ -56,6 +60,7 @@ async def test_messages_are_checked_before_anything_is_reserved(
         ("Verdict", TypeError, "response_model must be a Pydantic model class, not 'Verdict'"),
         (Verdict(score=1), TypeError, "response_model must be a Pydantic model class"),
         (Scores, ValueError, "response_model Scores must describe an object, not 'array'"),
+        (Node, ValueError, "response_model Node must not be recursive"),
     ],
 )
 async def test_the_response_model_is_checked(
@@ -93,6 +98,8 @@ async def test_options_of_a_call_are_checked(
         ({"credential": object()}, "give api_key or credential, not both"),
         ({"max_completion_tokens": 0}, "max_completion_tokens must be a whole number of at least 1"),
         ({"timeout": 0}, "timeout must be a positive number of seconds"),
+        ({"model": "chat-prod"}, "encodings has no entry for 'chat-prod', whose name does not say its model"),
+        ({"encodings": {"gpt-4o": "claude"}}, "encodings: .* neither an encoding nor a known model"),
         ({"parameters": {"stream": True}}, "parameters must not contain stream"),
     ],
 )

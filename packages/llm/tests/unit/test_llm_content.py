@@ -1,6 +1,9 @@
 """A canary in prompt, answer and the endpoint's own words is found in no log, error text, repr or traceback."""
 
+import asyncio
 import logging
+import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -84,6 +87,40 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
         for record in caplog.records
         if not (record.name.startswith("openai.") and "Request options" in record.msg)
     )
+
+
+CRASHING = """
+import asyncio, logging, os
+from pydantic import BaseModel
+from penstock_llm import AzureOpenAIService
+from penstock_token_client import Unlimited
+
+class Verdict(BaseModel):
+    score: int
+
+async def main():
+    async with AzureOpenAIService("gpt-4o", quota=Unlimited(), endpoint=os.environ["WHERE"], api_key="k") as service:
+        await service.complete(Verdict, [{"role": "user", "content": os.environ["CANARY"]}], max_retries=1)
+
+logging.basicConfig(level=logging.INFO)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("fault", [filtered, refused, invalid, truncated, broken, cut])
+async def test_a_process_that_crashes_of_it_tells_no_content(
+    endpoint: "ScriptedEndpoint", fault: Callable[["ScriptedEndpoint"], None]
+) -> None:
+    fault(endpoint)
+    environment = {**os.environ, "WHERE": endpoint.url, "CANARY": CANARY}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CRASHING, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert b"Traceback" in said
+    assert CANARY in str(endpoint.requests[0].body), "the canary was sent"
+    assert CANARY.encode() not in said
 
 
 @pytest.mark.parametrize("fault", [filtered, rejected, refused, invalid, no_json, malformed, truncated, broken, cut])

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, RootModel, create_model
 
 from penstock_llm._shape import shape_of
 
@@ -39,6 +39,18 @@ class Order(BaseModel):
 class Node(BaseModel):
     label: str
     children: list["Node"]
+
+
+class Tree(BaseModel):
+    branch: "Branch | None"
+
+
+class Branch(BaseModel):
+    tree: Tree
+
+
+class WithNode(BaseModel):
+    first: Node
 
 
 class Empty(BaseModel):
@@ -101,13 +113,17 @@ def test_what_strict_mode_refuses_is_rewritten_and_the_rest_is_kept() -> None:
     assert schema_of(Order)["$defs"]["Item"]["description"] == "One thing bought."
 
 
-def test_a_recursive_model_is_an_object_at_the_top() -> None:
-    schema = schema_of(Node)
-    assert schema["type"] == "object"
-    assert schema["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+def test_a_root_model_of_an_object_is_that_object_at_the_top() -> None:
+    assert schema_of(RootModel[Item]) == {**schema_of(Item), "$defs": {"Item": schema_of(Item)}}
 
 
-@pytest.mark.parametrize("model", [Order, Node, Empty, Item])
+@pytest.mark.parametrize("model", [Node, Tree, WithNode])
+def test_a_model_that_contains_itself_is_refused_by_name(model: type[BaseModel]) -> None:
+    with pytest.raises(ValueError, match=f"response_model {model.__name__} must not be recursive"):
+        shape_of(model)
+
+
+@pytest.mark.parametrize("model", [Order, Empty, Item])
 def test_closed_models_are_enforced(model: type[BaseModel]) -> None:
     assert shape_of(model).strict
 

@@ -57,12 +57,26 @@ def encoding_for(model_or_deployment: str, mapping: Mapping[str, str] | None = N
         ValueError: the name is blank, or ``mapping`` maps it to a name that rules 2 and 3 do not know.
         VocabularyError: the installed vocabulary file is damaged.
     """
+    return load(encoding_name_for(model_or_deployment, mapping) or _fallback(_folded(model_or_deployment)))
+
+
+def encoding_name_for(model_or_deployment: str, mapping: Mapping[str, str] | None = None) -> str | None:
+    """Return the name of the encoding that rules 1 to 3 of `encoding_for` give; None if none of them applies.
+
+    Nothing is loaded and nothing logged: a check for those who had rather refuse a name than guess.
+    """
+    name = _folded(model_or_deployment)
+    return _mapped(name, mapping or {}) or _known(name)
+
+
+def _folded(model_or_deployment: str) -> str:
+    """Return a name as names are compared."""
     if not isinstance(model_or_deployment, str):
         raise TypeError(f"model_or_deployment must be a string, not {type(model_or_deployment).__name__}")
     name = model_or_deployment.strip().casefold()
     if not name:
         raise ValueError("model_or_deployment must not be blank")
-    return load(_mapped(name, mapping or {}) or _known(name) or _fallback(name))
+    return name
 
 
 def _mapped(name: str, mapping: Mapping[str, str]) -> str | None:

@@ -8,7 +8,14 @@ import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_tokenizers import count_messages, count_schema, count_text, count_tools, encoding_for
+from penstock_tokenizers import (
+    count_messages,
+    count_prompt,
+    count_schema,
+    count_text,
+    count_tools,
+    encoding_for,
+)
 
 ANY_TEXT = st.text(st.characters(codec=None))  # surrogates included
 
@@ -66,8 +73,15 @@ def test_text_parts_count_as_their_text(encoding: tiktoken.Encoding) -> None:
     )
 
 
-def test_an_assistant_message_with_tool_calls_counts_them_as_json(encoding: tiktoken.Encoding) -> None:
-    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+def test_a_call_of_a_function_counts_its_name_its_arguments_and_three_more(encoding: tiktoken.Encoding) -> None:
+    call = {"id": "call_4711", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call, call]}
+    words = count_text(encoding, "f") + count_text(encoding, '{"x": 1}')
+    assert count_messages(encoding, [message]) == 3 + 3 + count_text(encoding, "assistant") + 2 * (3 + words)
+
+
+def test_a_call_of_another_kind_counts_as_json(encoding: tiktoken.Encoding) -> None:
+    call = {"id": "1", "type": "custom", "custom": {"name": "f", "input": "x"}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     assert count_messages(encoding, [message]) == (
         3 + 3 + count_text(encoding, "assistant") + count_text(encoding, compact(call))
@@ -121,10 +135,20 @@ def test_a_schema_never_counts_less_than_its_expansion(encoding: tiktoken.Encodi
 
 def test_a_recursive_schema_is_counted_once_around(encoding: tiktoken.Encoding) -> None:
     tree = {"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}}}
-    schema = {"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}}
-    assert count_schema(encoding, schema) == (
-        count_text(encoding, compact({"$ref": "#/$defs/Tree"})) + count_text(encoding, compact(tree))
-    )
+    leaf = {"type": "object", "properties": {"children": {"type": "array", "items": 0}}}
+    recursive = count_schema(encoding, {"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}})
+    assert recursive == count_text(encoding, "0") + count_text(encoding, compact(leaf))
+
+
+def test_references_lead_anywhere_in_the_schema_and_those_that_lead_nowhere_cost_next_to_nothing(
+    encoding: tiktoken.Encoding,
+) -> None:
+    long = {"type": "string", "description": "where " * 20}
+    fields = {"a/b": long, "again": {"$ref": "#/properties/a~1b"}, "$ref": {"type": "string"}}
+    schema = {"type": "object", "properties": fields}
+    once = count_text(encoding, compact(long))
+    assert count_schema(encoding, schema) > 2 * once
+    assert count_schema(encoding, {**schema, "properties": {**fields, "again": {"$ref": "#/nowhere"}}}) < 2 * once
 
 
 def test_definitions_that_double_at_every_level_are_counted_without_expanding_them(
@@ -137,10 +161,108 @@ def test_definitions_that_double_at_every_level_are_counted_without_expanding_th
     assert count_schema(encoding, {"$ref": "#/$defs/D0", "$defs": definitions}) > 2**60
 
 
-def test_tools_count_their_text_and_their_parameters_expanded(encoding: tiktoken.Encoding) -> None:
-    parameters = {"$ref": "#/$defs/City", "$defs": {"City": {"type": "string", "description": "where " * 20}}}
-    tool = {"type": "function", "function": {"name": "weather", "description": "Look.", "parameters": parameters}}
-    both = count_tools(encoding, [tool, tool])
-    assert both == 2 * count_tools(encoding, [tool])
-    assert count_tools(encoding, [tool]) >= count_schema(encoding, parameters) + count_text(encoding, "weatherLook.")
+def tool(parameters: dict[str, Any] | None, **function: object) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "weather", "parameters": parameters, **function}}
+
+
+def of(field: dict[str, Any], **definitions: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"x": field}, "$defs": definitions}
+
+
+PLACE = {"type": "object", "properties": {"name": {"type": "string", "description": "as people call it " * 9}}}
+
+
+def test_tools_count_by_the_notation_that_models_read(encoding: tiktoken.Encoding) -> None:
+    lines = ["namespace functions {", "", "// Look.", "type weather = (_: {", "x?: string,", "}) => any;", ""]
+    written = "\n".join([*lines, "} // namespace functions"])
+    assert count_tools(encoding, [tool(of({"type": "string"}), description="Look.")]) == 9 + count_text(
+        encoding, written
+    )
     assert count_tools(encoding, []) == 0
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"$ref": "#/$defs/Place"},
+        {"anyOf": [{"$ref": "#/$defs/Place"}, {"type": "null"}]},
+        {"oneOf": [{"type": "string"}, {"$ref": "#/$defs/Place"}]},
+        {"allOf": [{"$ref": "#/$defs/Place"}]},
+        {"type": "array", "items": {"$ref": "#/$defs/Place"}},
+        {"type": "array", "prefixItems": [{"$ref": "#/$defs/Place"}, {"type": "string"}]},
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/Place"}},
+        {"type": "object", "properties": {"inner": {"type": "array", "items": {"$ref": "#/$defs/Place"}}}},
+    ],
+)
+def test_a_definition_counts_wherever_it_is_referred_to(encoding: tiktoken.Encoding, field: dict[str, Any]) -> None:
+    with_place = count_tools(encoding, [tool(of(field, Place=PLACE))])
+    with_string = count_tools(encoding, [tool(of(field, Place={"type": "string"}))])
+    assert with_place - with_string >= count_text(encoding, "as people call it " * 9)
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        ({"enum": ["hot", "cold"]}, '"hot" | "cold"'),
+        ({"const": "hot", "type": "string"}, '"hot"'),
+        ({"type": ["string", "null"]}, "string | null"),
+        ({"type": "integer"}, "number"),
+        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, "number | null"),
+        ({"type": "array", "items": {"type": "boolean"}}, "boolean[]"),
+        ({"type": "array"}, "any[]"),
+        ({}, "any"),
+        (True, "any"),
+    ],
+)
+def test_a_type_is_written_out(encoding: tiktoken.Encoding, field: Any, written: str) -> None:
+    plain, other = count_tools(encoding, [tool(of({}))]), count_tools(encoding, [tool(of(field))])
+    assert other - plain == count_text(encoding, f": {written},\n") - count_text(encoding, ": any,\n")
+
+
+def test_definitions_of_tools_that_double_at_every_level_are_counted_without_expanding_them(
+    encoding: tiktoken.Encoding,
+) -> None:
+    doubling: dict[str, Any] = {
+        f"D{i}": {"anyOf": [{"$ref": f"#/$defs/D{i + 1}"}, {"$ref": f"#/$defs/D{i + 1}"}]} for i in range(60)
+    }
+    assert count_tools(encoding, [tool(of({"$ref": "#/$defs/D0"}, **doubling))]) > 2**59
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "properties", "items", "anyOf", "enum", "required", "$ref", "function", "x"]),
+            below,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(parameters=JSON, schema=st.dictionaries(st.sampled_from(["$defs", "$ref", "properties"]), JSON))
+def test_what_is_no_schema_counts_somehow(encoding: tiktoken.Encoding, parameters: Any, schema: Any) -> None:
+    assert count_tools(encoding, [tool(parameters)]) > 0
+    assert count_schema(encoding, schema) > 0
+
+
+def test_the_choice_of_a_tool_counts(encoding: tiktoken.Encoding) -> None:
+    tools, chosen = [tool(of({"type": "string"}))], {"type": "function", "function": {"name": "weather"}}
+    assert count_tools(encoding, tools, "auto") == count_tools(encoding, tools)
+    assert count_tools(encoding, tools, "none") == count_tools(encoding, tools) + 1
+    assert count_tools(encoding, tools, chosen) == count_tools(encoding, tools) + 7 + count_text(encoding, "weather")
+
+
+def test_a_tool_that_is_no_function_counts_as_json(encoding: tiktoken.Encoding) -> None:
+    other = {"type": "custom", "custom": {"name": "code", "description": "Write code. " * 9}}
+    assert count_tools(encoding, [other]) >= count_text(encoding, compact(other))
+
+
+def test_tools_share_four_tokens_with_a_system_message(encoding: tiktoken.Encoding) -> None:
+    tools = [tool(None)]
+    system, user = {"role": "system", "content": "Be kind."}, {"role": "user", "content": "Rain?"}
+    both = count_messages(encoding, [system, user]) + count_tools(encoding, tools)
+    assert count_prompt(encoding, [system, user], tools) == both - 4
+    assert count_prompt(encoding, [user], tools) == count_messages(encoding, [user]) + count_tools(encoding, tools)
+    assert count_prompt(encoding, [system, user]) == count_messages(encoding, [system, user])

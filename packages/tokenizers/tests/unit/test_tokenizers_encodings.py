@@ -88,6 +88,13 @@ def test_a_damaged_or_missing_vocabulary_is_refused(
     assert not caught.value.environment
 
 
+def test_a_test_that_reaches_for_the_network_is_found_out() -> None:
+    with pytest.raises(AssertionError, match=r"a test reached for 192\.0\.2\.1"), socket.socket() as reaching:
+        reaching.connect(("192.0.2.1", 443))
+    with pytest.raises(AssertionError, match="a test reached for openaipublic"):
+        socket.getaddrinfo("openaipublic.blob.core.windows.net", 443)
+
+
 def test_source_and_licence_lie_beside_the_data() -> None:
     data = Path(_vocabulary.__file__).parent / "data"
     source = (data / "SOURCE.md").read_text()

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from penstock_tokenizers import _models, encoding_for
+from penstock_tokenizers import _models, encoding_for, encoding_name_for
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,13 @@ def test_a_name_that_says_nothing_counts_with_the_newest_encoding_and_warns_once
         assert [encoding_for(name).name for _ in range(3)] == ["o200k_base"] * 3
     (record,) = caplog.records
     assert name in record.getMessage()
+
+
+def test_who_had_rather_not_guess_asks_for_the_name_and_hears_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert encoding_name_for("Team-A-GPT-4o") == "o200k_base"
+    assert encoding_name_for("chat-prod", {"chat-prod": "gpt-4"}) == "cl100k_base"
+    assert encoding_name_for("chat-prod") is None
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
