@@ -11,7 +11,7 @@ from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-PROGRAM, TEST, ENTITIES, ORDERS, TLS, FAULTS = BLOCKS
+PROGRAM, TEST, ENTITIES, ORDERS, FAULTS, TLS = BLOCKS
 
 
 def run(block: str) -> dict[str, Any]:
@@ -32,12 +32,12 @@ async def test_the_test_passes(local_azure: LocalAzure, monkeypatch: pytest.Monk
     await run(TEST)["test_the_model_is_asked_once"](local_azure, monkeypatch)
 
 
-async def test_the_test_with_orders_and_faults_passes(local_azure: LocalAzure) -> None:
-    await run(ORDERS)["test_an_outage_is_got_over_and_a_refusal_is_told"](local_azure)
-
-
 async def test_the_faults_happen(local_azure: LocalAzure) -> None:
     await run(FAULTS)["test_the_sdk_sends_again"](local_azure)
+
+
+async def test_the_test_with_orders_and_faults_passes(local_azure: LocalAzure) -> None:
+    await run(ORDERS)["test_an_outage_is_got_over_and_a_refusal_is_told"](local_azure)
 
 
 def test_the_entities_can_be_declared() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from azure.servicebus import ServiceBusReceivedMessage
 
@@ -27,7 +27,7 @@ class Held:
         verdict: What shall become of it, once decided.
     """
 
-    message: ServiceBusReceivedMessage
+    message: ServiceBusReceivedMessage = field(repr=False)
     identity: Identity
     context: MessageContext
     queue_age: float

@@ -66,7 +66,6 @@ class Link(Generic[EndT]):
             except BaseException:
                 await _give_up(opening, wire)
                 raise
-        wire.hold()
         return end, wire
 
     def works(self) -> None:

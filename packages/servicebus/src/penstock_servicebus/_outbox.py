@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.aio import ServiceBusSender
@@ -21,7 +21,7 @@ _SLOW_SEND = 20.0  # s that a large transfer may take on a slow line
 class _Parcel:
     """Messages handed in together, and the promise to whoever waits for them."""
 
-    messages: Sequence[ServiceBusMessage]
+    messages: Sequence[ServiceBusMessage] = field(repr=False)
     accepted: asyncio.Future[None]
 
 

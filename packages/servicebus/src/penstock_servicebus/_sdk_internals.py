@@ -73,27 +73,37 @@ class Wire:
         sdk: Any = end
         self._end = sdk
         self._client: Any = None
-        self._transport: Any = None
+        self._connection: Any = None
         self._create = getattr(sdk, "_create_handler", None)
         if self._create is not None:
             sdk._create_handler = self._remember  # noqa: SLF001 - see above
 
-    def hold(self) -> None:
-        """Keep hold of the transport that is open now: the SDK forgets it as soon as it begins to close it."""
-        self._transport = getattr(getattr(self._client, "_connection", None), "_transport", None)
-
     async def cut(self) -> None:
         """Close the socket, if the SDK has not."""
-        if self._transport is None:
-            self.hold()
-        session = getattr(self._transport, "session", None)
-        if session is not None and self._transport.sock is None:  # a websocket that never opened
+        transport = self._transport()
+        session = getattr(transport, "session", None)
+        if session is not None and transport.sock is None:  # a websocket that never opened
             await session.close()
-        elif self._transport is not None:
-            await self._transport.close()
+        elif transport is not None:
+            await transport.close()
+
+    def _transport(self) -> Any:  # noqa: ANN401 - the SDK's own
+        """The transport of the newest connection; that of the client, if it is still being opened."""
+        connection = self._connection or getattr(self._client, "_connection", None)
+        return getattr(connection, "_transport", None)
 
     def _remember(self, auth: Any) -> None:  # noqa: ANN401 - the SDK's own
-        """Make the SDK's AMQP client, and remember it."""
-        if self._create is not None:
-            self._create(auth)
-            self._client = self._end._handler  # noqa: SLF001 - see above
+        """Have the SDK make its AMQP client, and remember this and its connection, which it forgets at a farewell."""
+        if self._create is None:
+            return
+        self._create(auth)
+        client = self._client = self._end._handler  # noqa: SLF001 - see above
+        self._connection, opening = None, client.open_async
+
+        async def open_async(**options: object) -> None:
+            try:
+                await opening(**options)
+            finally:
+                self._connection = client._connection  # noqa: SLF001 - see above
+
+        client.open_async = open_async

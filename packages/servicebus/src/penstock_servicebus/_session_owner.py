@@ -5,6 +5,7 @@ once rather than done beside another's.
 """
 
 import asyncio
+import logging
 import math
 from datetime import datetime
 
@@ -25,8 +26,11 @@ from penstock_servicebus._settlement import LOCK_LOST
 from penstock_servicebus._verdict import Verdict
 from penstock_servicebus._wakeup import Wakeup
 
+_logger = logging.getLogger(__name__)
+
 _LINGER = 1.0  # s an empty session is kept: longer than its sender needs for the next message, shorter than others wait
 _LOOK_AGAIN = 0.5  # s until looking again whether messages may be received
+_SOONEST = 0.25  # s between two renewals, also if this clock is ahead of the broker's
 _SHORTEST = 0.001  # s; the SDK wants more than zero
 _NONE_TO_HAVE = (OperationTimeoutError, SessionCannotBeLockedError)  # how the broker says that no session is free
 
@@ -76,7 +80,8 @@ class SessionOwner:
                 if (receiver := await self._lookout.look(self._accept)) is not None:
                     await self._serve(receiver)
                 await self._link.close()
-            except LockLost:
+            except LockLost as error:
+                _logger.warning("a session was lost: %s", error)
                 await self._link.close()
             except ServiceBusUnavailable as error:
                 self._shared.intake.busy()
@@ -178,4 +183,4 @@ class SessionOwner:
         """Take note of how long the session is ours."""
         clock = self._shared.clock
         life = math.inf if until is None else until.timestamp() - clock.wall()
-        self._renew_at = clock.monotonic() + life / 2
+        self._renew_at = clock.monotonic() + max(life / 2, _SOONEST)

@@ -1,9 +1,11 @@
 """What cannot work ends in an error that says what and where; what can work again does; nothing hangs."""
 
 import asyncio
+import gc
 import logging
 import socket
 import time
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from penstock_local_azure import Refuse, ServiceBus
+from penstock_local_azure import CloseConnection, Refuse, ServiceBus
 from penstock_servicebus import AsyncServiceBusHandler, ConfigurationError, ServiceBusUnavailable
 
 KEY = "CANARY-key"
@@ -172,6 +174,18 @@ def test_a_connection_string_for_one_entity_is_refused_at_construction() -> None
         AsyncServiceBusHandler(echo, "in", "out", connection_string=access("x/", ";EntityPath=in"))
 
     assert KEY not in str(caught.value)
+
+
+async def test_an_opening_that_is_cut_leaves_no_socket_behind(bus: ServiceBus) -> None:
+    bus.faults.add(CloseConnection(done=False), on="attach", entity="in", nth=1)
+    gc.collect()
+
+    await refusal(AsyncServiceBusHandler(echo, "in", "out", connection_string=bus.connection_string))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+
+    assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
 
 
 async def test_a_handler_that_could_not_start_starts_once_it_can(bus: ServiceBus, far_end: Any) -> None:

@@ -237,7 +237,9 @@ async def test_after_the_drain_the_message_goes_back_uncounted(bus: ServiceBus, 
         assert (back.message_id, back.delivery_count) == ("a-0", 0)
 
 
-async def test_work_of_a_session_that_is_lost_is_given_up_and_done_again(bus: ServiceBus, far_end: Any) -> None:
+async def test_work_of_a_session_that_is_lost_is_given_up_and_done_again(
+    bus: ServiceBus, far_end: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     given_up: list[str] = []
     calls = 0
 
@@ -258,6 +260,7 @@ async def test_work_of_a_session_that_is_lost_is_given_up_and_done_again(bus: Se
     statistics = await handler_of(bus, outlive_the_lock_once, "short").run(max_messages=3)
 
     assert given_up == ["s-0"]
+    assert "a session was lost: cannot renew a session's lock: SessionLockLostError" in caplog.text
     assert (statistics.lock_lost, statistics.completed) == (1, 2)
     assert [result.message_id for result in await far_end.read("out", 2)] == ["s-0/0", "s-1/0"]
 

@@ -7,10 +7,12 @@ each message what to do with it, and with `plant` which fault of its own a judge
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
 import sys
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,7 @@ class Errand(BaseModel):
     """What a message asks for: seconds of work, attempts that fail, a refusal, a call of an endpoint."""
 
     seconds: float = 0.0
+    blocked: float = 0.0
     failures: int = 0
     refused: bool = False
     endpoint: str = ""
@@ -61,6 +64,8 @@ class EndpointAwayError(Exception):
 
 
 async def work(errand: Errand, context: MessageContext) -> str:
+    logging.getLogger("worker").debug("%r", context)
+    time.sleep(errand.blocked)  # noqa: ASYNC251 - the point of it
     await asyncio.sleep(errand.seconds)
     if errand.endpoint:
         await call(errand.endpoint)
@@ -185,9 +190,10 @@ def lose_patience_soon(seconds: float) -> None:
     vars(_reception)["_SILENCE"] = 2 * seconds
 
 
-def tell_tasks() -> None:
-    """Write how many tasks there are."""
-    print(json.dumps({"tasks": len(asyncio.all_tasks())}), flush=True)  # noqa: T201 - asked for
+def take_stock() -> None:
+    """Write how many tasks and objects there are, garbage apart."""
+    gc.collect()
+    print(json.dumps({"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}), flush=True)  # noqa: T201
 
 
 async def main(
@@ -199,12 +205,12 @@ async def main(
     **options: Any,
 ) -> None:
     """Work until told to stop."""
-    logging.basicConfig(level=logging.DEBUG)
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s " + logging.BASIC_FORMAT)
     logging.getLogger("azure").setLevel(logging.WARNING)
     lose_patience_soon(patience)
     if plant:
         PLANTS[plant]()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_tasks)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, take_stock)
     settings = {"max_concurrency": 5, "max_retries": 3, "retry_delay": 0.3, "max_wait_time": 1.0, **options}
     handler = AsyncServiceBusHandler(work, "in", "out", connection_string=bus, **settings)
     logging.getLogger("worker").debug("%r", handler)
@@ -215,4 +221,6 @@ async def main(
 
 
 if __name__ == "__main__":
-    asyncio.run(main(**json.loads(sys.argv[1])))
+    told = json.loads(sys.argv[1])
+    debug = told.pop("debug", False)
+    asyncio.run(main(**told), debug=debug)

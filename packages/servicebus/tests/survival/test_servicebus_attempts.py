@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 else:
     fleets = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("worker_fleet.py"))))
 
-FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-FAILURES = 1_000 if FULL else 90
+FAILURES = 1_000 if fleets.FULL else 90
 FAILING = {f"m-{number}": 1 + number % 2 for number in range(FAILURES * 2 // 3)}
 """How often which message fails, in sum `FAILURES` times."""
 QUEUES = [Queue("in", duplicate_detection=3600.0), Queue("out", duplicate_detection=3600.0)]
@@ -41,6 +39,7 @@ async def test_no_transient_failure_loses_its_message_to_duplicate_detection(tmp
     assert (await judged_after_transient_failures(tmp_path)).is_clean
 
 
+@fleets.nightly
 async def test_the_judge_finds_copies_that_repeat_the_id_of_their_original(tmp_path: Path) -> None:
     judgement = await judged_after_transient_failures(tmp_path, plant="repeat_the_id_of_the_original")
 
@@ -106,6 +105,7 @@ async def test_an_outage_spends_no_attempt_and_work_resumes_by_itself(tmp_path: 
     assert sum(report["received"] for report in reports) == TOTAL
 
 
+@fleets.nightly
 async def test_the_judge_finds_messages_blamed_for_their_environment(tmp_path: Path) -> None:
     judgement, _ = await judged_after_an_outage(tmp_path, plant="blame_the_message_for_its_environment")
 
@@ -119,7 +119,7 @@ async def judged_after_an_outage(directory: Path, **settings: Any) -> tuple[Any,
         body = json.dumps({"endpoint": endpoint.url})
         messages = [ServiceBusMessage(body, message_id=f"m-{number}") for number in range(TOTAL)]
         await fleets.send(bus, messages)
-        fleet = fleets.Fleet(bus, directory, WORKERS, retry_delay=0.1, max_concurrency=AT_ONCE, **settings)
+        fleet = fleets.Fleet(bus, directory, WORKERS, retry_delay=0.05, max_concurrency=AT_ONCE, **settings)
         async with fleet.at_work():
             await fleets.until(lambda: endpoint.asked_in_vain >= OUTAGE)
             if not settings:

@@ -1,5 +1,6 @@
 """A canary text goes through success, failure, dead letter and crash; it is found in the queues and nowhere else.
 
+Workers log down to DEBUG, and asyncio in its debug mode, in which it prints the tasks and callbacks that take long.
 What the SDK itself logs below WARNING is its own: it is not looked at here.
 """
 
@@ -28,7 +29,7 @@ QUEUES = [
     Queue("out", duplicate_detection=3600.0),
 ]
 ERRANDS: dict[str, Any] = {
-    "success": {"text": CANARY},
+    "success": {"text": CANARY, "blocked": 0.2},
     "failure": {"text": CANARY, "failures": 1},
     "exhausted": {"text": CANARY, "failures": 1000},
     "refused": {"text": CANARY, "refused": True},
@@ -41,11 +42,14 @@ ERRANDS: dict[str, Any] = {
 
 async def seen(directory: Path, **settings: Any) -> tuple[str, list[Any], list[Any]]:
     """Let a worker do it all, kill it once meanwhile, and return what it wrote, its results and its dead letters."""
-    bodies = {name: errand if isinstance(errand, str) else json.dumps(errand) for name, errand in ERRANDS.items()}
+    bodies = [(name, errand if isinstance(errand, str) else json.dumps(errand)) for name, errand in ERRANDS.items()]
     async with ServiceBus([*QUEUES]) as bus:
-        for name, body in bodies.items():
-            await fleets.send(bus, [ServiceBusMessage(body, message_id=name)])
-        fleet = fleets.Fleet(bus, directory, 1, max_retries=1, retry_delay=0.1, **settings)
+        properties: dict[Any, Any] = {"note": CANARY}
+        messages = [
+            ServiceBusMessage(body, message_id=name, application_properties=properties) for name, body in bodies
+        ]
+        await fleets.send(bus, messages)
+        fleet = fleets.Fleet(bus, directory, 1, max_retries=1, retry_delay=0.1, debug=True, **settings)
         async with fleet.at_work():
             await fleets.until(lambda: is_at_the_last(bus))
             fleet.kill_one(random.Random())
@@ -77,6 +81,7 @@ async def test_content_is_in_the_queues_and_nowhere_else(tmp_path: Path) -> None
     for name in ERRANDS:  # the log was there to look at, and tells of each
         assert f"message {name}" in written
     assert "DEBUG:" in written
+    assert "WARNING:asyncio:Executing <" in written
 
 
 async def test_the_traceback_of_a_breakdown_quotes_no_content(tmp_path: Path) -> None:
@@ -90,6 +95,7 @@ async def test_the_traceback_of_a_breakdown_quotes_no_content(tmp_path: Path) ->
     assert CANARY not in fleet.written()
 
 
+@fleets.nightly
 async def test_the_canary_is_found_where_an_error_is_quoted(tmp_path: Path) -> None:
     _, _, dead = await seen(tmp_path, plant="quote_the_error")
 

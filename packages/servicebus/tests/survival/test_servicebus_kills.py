@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import runpy
 import signal
@@ -37,10 +36,9 @@ else:
 
 _log = logging.getLogger(__name__)
 
-FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-TOTAL, WORKERS, KILLS = (5_000, 4, 40) if FULL else (200, 3, 3)
+TOTAL, WORKERS, KILLS = (5_000, 4, 40) if fleets.FULL else (150, 3, 3)
 QUEUES = [
-    Queue("in", lock_duration=4.0, duplicate_detection=3600.0, max_delivery_count=100),
+    Queue("in", lock_duration=5.0 if fleets.FULL else 3.0, duplicate_detection=3600.0, max_delivery_count=100),
     Queue("out", duplicate_detection=3600.0),
 ]
 BUSY, FORCED, LOST = "com.microsoft:server-busy", "amqp:link:detach-forced", "com.microsoft:message-lock-lost"
@@ -61,6 +59,8 @@ EVERY_FAULT: list[tuple[Any, Any]] = [
     *((SlowAnswer(0.7), on) for on in ("send", "settle", "deliver", "renew", "attach")),
     (DeliverAgain(), "settle"),
 ]
+if not fleets.FULL:  # one of each kind with each operation
+    EVERY_FAULT = list({(type(fault), on): (fault, on) for fault, on in EVERY_FAULT}.values())
 RARE = ("renew", "attach", "put-token")
 """What a quick run does some ten times; of all else it does more than a hundred."""
 
@@ -86,7 +86,7 @@ def errands(total: int, chance: random.Random) -> tuple[list[ServiceBusMessage],
                 errand["failures"] = failures - 2
             case 6:
                 expected[message_id] = fleets.Expected()
-                errand["seconds"] = 5.0  # longer than a lock lasts
+                errand["seconds"] = 6.0 if fleets.FULL else 4.0  # longer than a lock lasts
             case _:
                 expected[message_id] = fleets.Expected()
         messages.append(ServiceBusMessage(json.dumps(errand), message_id=message_id))
@@ -97,10 +97,10 @@ def let_everything_go_wrong(bus: ServiceBus, chance: random.Random) -> None:
     """Have each fault happen: once in a quick run, again and again in a full one."""
     for on in sorted({on for _, on in EVERY_FAULT}):
         faults = [fault for fault, its in EVERY_FAULT if its == on]
-        strikes = chance.sample(range(1, len(faults) + (3 if on in RARE else 50)), len(faults))
+        strikes = chance.sample(range(1, len(faults) + (3 if on in RARE else 40)), len(faults))
         for fault, strike in zip(faults, strikes, strict=True):
             bus.faults.add(fault, on=on, nth=strike)
-            if FULL:
+            if fleets.FULL:
                 bus.faults.add(fault, on=on, chance=0.02 if on in RARE else 0.001, seed=strike)
 
 
@@ -110,7 +110,7 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
     async with ServiceBus(QUEUES) as bus:
         await fleets.send(bus, messages)
         let_everything_go_wrong(bus, chance)
-        fleet = fleets.Fleet(bus, tmp_path, WORKERS, max_retries=MAX_RETRIES)
+        fleet = fleets.Fleet(bus, tmp_path, WORKERS, max_retries=MAX_RETRIES, patience=2.0 if fleets.FULL else 1.2)
         async with fleet.at_work():
             for kill in range(1, KILLS + 1):
                 await fleets.until(partial(has_results, bus, TOTAL * 0.7 * kill / (KILLS + 1)), within=1800)
@@ -161,6 +161,7 @@ async def judged_after_a_kill_while_results_are_refused(directory: Path, **setti
         return await fleets.judge(bus, expected)
 
 
+@fleets.nightly
 async def test_the_judge_finds_settlements_that_are_forgotten(tmp_path: Path) -> None:
     queues = [Queue("in", lock_duration=1.5, max_delivery_count=2), Queue("out", duplicate_detection=3600.0)]
     async with ServiceBus(queues) as bus:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -14,10 +15,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiveMode, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 
 from penstock_local_azure import ServiceBus
+
+FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
+nightly = pytest.mark.skipif(not FULL, reason="that planted faults are found is tested at full length")
 
 SCRIPT = Path(__file__).with_name("surviving_worker.py")
 
@@ -80,32 +85,32 @@ class Fleet:
 
     def reports(self) -> list[dict[str, Any]]:
         """Return what those counted that ended in good order."""
-        return [line for line in self._lines() if "received" in line]
+        return self._told("received")
 
-    async def tasks(self) -> int:
-        """Ask the only worker how many tasks it has."""
+    async def stock(self) -> dict[str, int]:
+        """Ask the only worker how many tasks and objects it has."""
         (process,) = self._processes.values()
-        before = len(told := self._told_tasks())
+        before = len(told := self._told("tasks"))
         process.send_signal(signal.SIGUSR1)
         async with asyncio.timeout(20.0):
-            while len(told := self._told_tasks()) == before:
+            while len(told := self._told("tasks")) == before:
                 await asyncio.sleep(0.02)
         return told[-1]
 
     async def memory(self) -> float:
-        """Return the resident memory of the only worker in MiB."""
+        """Return the resident memory of the only worker in MiB, once it has collected its garbage."""
+        await self.stock()
         (process,) = self._processes.values()
         arguments = ("ps", "-o", "rss=", "-p", str(process.pid))
         ps = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
         output, _ = await ps.communicate()
         return int(output) / 1024
 
-    def _told_tasks(self) -> list[int]:
-        return [line["tasks"] for line in self._lines() if "tasks" in line]
-
-    def _lines(self) -> list[dict[str, Any]]:
+    def _told(self, key: str) -> list[dict[str, Any]]:
+        """Return what the workers have written about something, line by line."""
         texts = (path.read_text() for path in sorted(self._directory.glob("worker-*.out")))
-        return [json.loads(line) for text in texts for line in text.splitlines()]
+        lines = [json.loads(line) for text in texts for line in text.splitlines()]
+        return [line for line in lines if key in line]
 
     async def _keep(self, place: int) -> None:
         """Keep one worker at work."""

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
-from random import Random
 from typing import Final, Literal, get_args
+
+from penstock_local_azure._occasions import Occasions
 
 from ._faults import ChatFault, CutAnswer, Fault, LateAnswer, ServerError, StalledAnswer, Throttled
 
@@ -13,31 +14,23 @@ Operation = Literal["chat", "embeddings"]
 _REQUEST_TIMEOUT: Final = 408
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Rule:
-    """One line of the script; counts the requests it is about."""
+    """One line of the script."""
 
     fault: Fault
     on: Operation | None
     deployment: str | None
-    nth: int | None
-    every: int
-    chance: float
-    random: Random
-    seen: int = field(default=0, init=False)
+    occasions: Occasions
 
-    def concerns(self, operation: Operation, deployment: str) -> bool:
-        """Tell whether a request is what this line is about."""
+    def strikes(self, operation: Operation, deployment: str) -> bool:
+        """Tell whether a request goes wrong; counts it if the line is about such."""
+        return self._concerns(operation, deployment) and self.occasions.next()
+
+    def _concerns(self, operation: Operation, deployment: str) -> bool:
         if isinstance(self.fault, ChatFault) and operation != "chat":
             return False
         return self.on in (None, operation) and self.deployment in (None, deployment)
-
-    def fires(self) -> bool:
-        """Count one request more, and tell whether it is the one."""
-        self.seen += 1
-        if self.nth is not None:
-            return self.seen == self.nth
-        return self.seen % self.every == 0 and self.random.random() < self.chance
 
 
 class Faults:
@@ -90,12 +83,7 @@ class Faults:
             raise ValueError(f"on must be one of {', '.join(get_args(Operation))}, not {on!r}")
         if on == "embeddings" and isinstance(fault, ChatFault):
             raise ValueError(f"{type(fault).__name__} cannot happen on embeddings")
-        if (nth is not None and nth < 1) or every < 1:
-            raise ValueError("nth and every must be at least 1")
-        if not 0 <= chance <= 1:
-            raise ValueError(f"chance must be from 0 to 1, not {chance}")
-        random = Random(seed)  # noqa: S311  # reproducible on purpose
-        self._rules.append(_Rule(fault, on, deployment, nth, every, chance, random))
+        self._rules.append(_Rule(fault, on, deployment, Occasions(nth, every, chance, seed)))
 
     def clear(self) -> None:
         """Forget the script: from now on all goes well. The account stays."""
@@ -104,7 +92,7 @@ class Faults:
     def strike(self, operation: Operation, deployment: str) -> Fault | None:
         """Tell what goes wrong with a request that the judge has admitted."""
         # A list, so that every line counts the request, also when an earlier one fires.
-        striking = [rule.fault for rule in self._rules if rule.concerns(operation, deployment) and rule.fires()]
+        striking = [rule.fault for rule in self._rules if rule.strikes(operation, deployment)]
         return striking[0] if striking else None
 
     def note(self, fault: Fault, operation: Operation, deployment: str) -> None:

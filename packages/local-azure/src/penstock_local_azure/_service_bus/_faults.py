@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
-from random import Random
+from dataclasses import dataclass
 from typing import Final, Literal, get_args
+
+from penstock_local_azure._occasions import Occasions
 
 Operation = Literal["attach", "send", "deliver", "settle", "renew", "put-token"]
 """What can go wrong: a link is attached, a message or batch is sent, one is delivered, a delivery is settled, locks are
@@ -87,29 +88,18 @@ Fault = LoseAnswer | Refuse | DetachLink | CloseConnection | StallConnection | S
 _OPERATIONS: Final = get_args(Operation)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Rule:
-    """One line of the script; counts the operations it is about."""
+    """One line of the script."""
 
     fault: Fault
     on: Operation
     entity: str | None
-    nth: int | None
-    every: int
-    chance: float
-    random: Random
-    seen: int = field(default=0, init=False)
+    occasions: Occasions
 
-    def concerns(self, operation: Operation, entity: str) -> bool:
-        """Whether an operation is what this line is about."""
-        return operation == self.on and self.entity in (None, entity.lower())
-
-    def fires(self) -> bool:
-        """Count one operation more, and tell whether it is the one."""
-        self.seen += 1
-        if self.nth is not None:
-            return self.seen == self.nth
-        return self.seen % self.every == 0 and self.random.random() < self.chance
+    def strikes(self, operation: Operation, entity: str) -> bool:
+        """Whether an operation goes wrong; counts it if the line is about such."""
+        return operation == self.on and self.entity in (None, entity.lower()) and self.occasions.next()
 
 
 class Faults:
@@ -155,15 +145,11 @@ class Faults:
         """
         if on not in _OPERATIONS:
             raise ValueError(f"on must be one of {', '.join(_OPERATIONS)}, not {on!r}")
-        if (nth is not None and nth < 1) or every < 1:
-            raise ValueError("nth and every must be at least 1")
-        if not 0 <= chance <= 1:
-            raise ValueError(f"chance must be from 0 to 1, not {chance}")
         if isinstance(fault, SlowAnswer) and not 0 < fault.seconds < math.inf:
             raise ValueError(f"seconds must be positive, not {fault.seconds}")
         _refuse_what_cannot_be(fault, on)
         folded = None if entity is None else entity.strip("/").lower()
-        self._rules.append(_Rule(fault, on, folded, nth, every, chance, Random(seed)))  # noqa: S311 - repeatable
+        self._rules.append(_Rule(fault, on, folded, Occasions(nth, every, chance, seed)))
 
     def clear(self) -> None:
         """Forget the script: from now on all goes well. The account stays."""
@@ -171,7 +157,7 @@ class Faults:
 
     def strike(self, operation: Operation, entity: str) -> Fault | None:
         """Tell what goes wrong with an operation that is about to be done, and count it."""
-        striking = [rule.fault for rule in self._rules if rule.concerns(operation, entity) and rule.fires()]
+        striking = [rule.fault for rule in self._rules if rule.strikes(operation, entity)]
         if not striking:
             return None
         self.fired[type(striking[0]).__name__, operation, entity] += 1

@@ -1,6 +1,6 @@
 """A session: numbers transfers, keeps to the peer's window, and leads each frame to its link."""
 
-from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from ._frames import HEADER_SIZE
 from ._incoming import MAX_MESSAGE_SIZE, IncomingLink
 from ._outcomes import read_outcome, write_outcome
 from ._outgoing import OutgoingLink, QueueOutlet, ReplyOutlet
+from ._peer_window import PeerWindow
 from ._performatives import (
     RECEIVER,
     SENDER,
@@ -48,10 +49,8 @@ class Session:
         self._detached: set[int] = set()
         self._unsettled: dict[int, tuple[QueueOutlet, UUID]] = {}
         self._next_incoming = begin.next_outgoing_id
-        self._next_outgoing = _FIRST_ID
         self._next_delivery = _FIRST_ID
-        self._peer_window = begin.incoming_window
-        self._held_back: deque[bytes] = deque()
+        self._window = PeerWindow(_FIRST_ID, begin.incoming_window, partial(connection.send, channel))
         self._since_flow = 0
         self.send(Begin(channel, _FIRST_ID, _WINDOW, _WINDOW))
 
@@ -60,7 +59,7 @@ class Session:
     @property
     def ready(self) -> bool:
         """Whether the peer's window has room."""
-        return self._peer_window > 0 and not self._held_back
+        return self._window.is_open
 
     def send(self, performative: Performative) -> None:
         """Send one frame on this session's channel."""
@@ -69,7 +68,7 @@ class Session:
     def send_flow(self, **link: Value) -> None:
         """Tell the session's state, and a link's."""
         self._since_flow = 0
-        self.send(Flow(self._next_incoming, _WINDOW, self._next_outgoing, _WINDOW, **link))
+        self.send(Flow(self._next_incoming, _WINDOW, self._window.next, _WINDOW, **link))
 
     def transfer(self, handle: int, payload: bytes, tag: bytes, *, is_settled: bool) -> int:
         """Send a message in as many transfers as the peer's frame size asks for; return its delivery id."""
@@ -81,11 +80,11 @@ class Session:
         while len(head) + len(payload) > room:
             head = encode_performative(transfer._replace(more=True))
             cut = room - len(head)
-            self._transmit(head + payload[:cut])
+            self._window.transmit(head + payload[:cut])
             payload = payload[cut:]
             transfer = Transfer(handle)  # what follows belongs to the same delivery and need not say so
             head = encode_performative(transfer)
-        self._transmit(head + payload)
+        self._window.transmit(head + payload)
         return delivery
 
     def await_settlement(self, delivery: int, outlet: QueueOutlet, token: UUID) -> None:
@@ -152,15 +151,6 @@ class Session:
         self._detached.add(handle)
         self.send(Detach(handle, closed=True, error=None if error is None else error.composite()))
 
-    def _transmit(self, body: bytes) -> None:
-        """Send a transfer, or hold it back until the peer opens its window."""
-        if self._peer_window > 0:
-            self._peer_window -= 1
-            self._next_outgoing += 1
-            self._connection.send(self._channel, body)
-        else:
-            self._held_back.append(body)
-
     # --- what the peer says
 
     def handle(self, performative: Performative, payload: bytes) -> None:
@@ -213,23 +203,17 @@ class Session:
             self.send(Disposition(SENDER, delivery, settled=True, state=write_outcome(reached)))
 
     def _on_flow(self, flow: Flow) -> None:
-        seen = _FIRST_ID if flow.next_incoming_id is None else flow.next_incoming_id
-        self._peer_window = seen + flow.incoming_window - self._next_outgoing
-        while self._held_back and self._peer_window > 0:
-            self._transmit(self._held_back.popleft())
+        self._window.on_flow(flow)
         if flow.handle is None:
-            self._resume()
+            for link in self._links.values():
+                if isinstance(link, OutgoingLink):
+                    link.resume()
             if flow.echo:
                 self.send_flow()
         elif flow.handle not in self._detached:
             link = self._link(flow.handle)
             if isinstance(link, OutgoingLink):  # a sender's flow only tells what it has
                 link.on_flow(flow)
-
-    def _resume(self) -> None:
-        for link in self._links.values():
-            if isinstance(link, OutgoingLink):
-                link.resume()
 
     def _on_attach(self, attach: Attach) -> None:
         if attach.handle in self._links:
