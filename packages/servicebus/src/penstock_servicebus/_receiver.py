@@ -1,12 +1,11 @@
 """The owner of one receiver: the only coroutine that receives, renews and settles on it.
 
 An SDK receiver is not safe for concurrent use; ten settlements at once are twenty times slower than ten in a row. So
-messages are worked on in tasks of their own, and what these decide comes back here to be carried out one by one.
+messages are worked on in tasks of their own, and what these decide comes back here to be carried out.
 """
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +19,7 @@ from penstock_servicebus._leases import Leases
 from penstock_servicebus._link import Link
 from penstock_servicebus._owner import Shared
 from penstock_servicebus._reception import Reception
+from penstock_servicebus._settlement import LOCK_LOST, complete_together
 from penstock_servicebus._slots import Slots
 from penstock_servicebus._verdict import Verdict
 from penstock_servicebus._wakeup import Wakeup
@@ -55,7 +55,7 @@ class ReceiverOwner:
         self._reception = Reception(shared.intake, shared.pace)
         self._held: dict[int, Held] = {}
         self._slots = Slots(terms.slots, terms.ahead, shared.clock.monotonic)
-        self._decided: deque[Held] = deque()
+        self._decided: dict[int, Held] = {}
         self._leases = Leases()
         self._wakeup = Wakeup()
         self._rest_until = 0.0
@@ -101,10 +101,7 @@ class ReceiverOwner:
         """Settle what is decided, renew what is due, take what there is room for; wait only if there is none."""
         if self._shared.intake.stopped:
             await self._reception.pause(receiver)  # or what is given back now would come back here
-        if self._reception.plenty and (free := self._free()) >= self._terms.slots / 2:
-            await self._take(receiver, free)  # first, so that these are worked on while the others are settled
-        for _ in range(len(self._decided)):
-            await self._settle(receiver, self._decided[0])
+        await self._settle(receiver)
         await self._renew(receiver)
         if self._held:
             self._shared.intake.busy()
@@ -185,15 +182,27 @@ class ReceiverOwner:
     def _decide(self, held: Held, verdict: Verdict) -> None:
         """Put a message in line for settling."""
         held.verdict = verdict
-        self._decided.append(held)
+        self._decided[id(held)] = held
         self._wakeup.ring()
 
-    async def _settle(self, receiver: ServiceBusReceiver, held: Held) -> None:
-        """Settle the first in line; on a fault it stays in line."""
-        await self._shared.custody.settle(receiver, held)
-        self._decided.popleft()
+    async def _settle(self, receiver: ServiceBusReceiver) -> None:
+        """Settle what is decided by now, together where that is possible; on a fault the rest stays in line."""
+        decided = list(self._decided.values())
+        await complete_together(receiver, decided, self._completed)
+        for held in decided:
+            if id(held) in self._held:
+                await self._shared.custody.settle(receiver, held)
+                self._let_go(held)
+
+    def _completed(self, held: Held) -> None:
+        """A message was completed together with others."""
+        self._shared.custody.close(held, held.verdict or LOCK_LOST)
+        self._let_go(held)
+
+    def _let_go(self, held: Held) -> None:
+        """A message is settled."""
         self._leases.drop(id(held))
-        del self._held[id(held)]
+        del self._decided[id(held)], self._held[id(held)]
 
     async def _renew(self, receiver: ServiceBusReceiver) -> None:
         """Renew the locks that are due."""

@@ -14,7 +14,7 @@ from penstock_servicebus._sdk_internals import patient, withdraw_credit
 
 _GLANCE = 0.05  # s a call for one message may last while others are worked on: what they decide waits that long
 _SWEEP = 0.02  # s a call for several may last: the SDK returns the first ones only when it has all, or at the end
-_SWEEP_EACH = 0.002  # s more for each message asked for: what arrives after the end goes back, and has to come again
+_SWEEP_EACH = 0.001  # s more for each message asked for: what arrives after the end goes back, and has to come again
 _MOST = 64  # messages asked for in one call
 _IDLE_TURN = 1.0  # s the socket is read at a stretch on an idle queue; between two the SDK sees to tokens
 _SHORTEST = 0.001  # s; the SDK wants more than zero
@@ -36,11 +36,6 @@ class Reception:
         self._hasty = 0
         self._heard_at = time.monotonic()
         self._idle_call = IdleCall()
-
-    @property
-    def plenty(self) -> bool:
-        """Whether the last call brought all it asked for, so that there are probably more."""
-        return self._window > 1
 
     def interrupt(self) -> None:
         """End a call on an idle queue now."""

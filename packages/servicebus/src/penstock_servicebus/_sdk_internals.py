@@ -5,6 +5,10 @@ receive call and when a receiver is closed (`enhanced_message_received_async`, `
 no method of the receiver offers it. Abandoning instead would count a delivery, and ten of those (the queue's default
 `maxDeliveryCount`) dead-letter a message by no fault of its own.
 
+`Completion`: The SDK completes one message at a time and waits for the broker's answer to each: a round trip each, and
+so a hundred a second at 10 ms. Its link can wait for the answers to many, but no method of the receiver lets it. Where
+a later version's link is made otherwise, nothing is completed here, and the SDK does it.
+
 `withdraw_credit`: A receive call that ends with fewer messages than it asked for leaves the rest of its request open.
 What arrives for it lies locked in the socket until somebody reads. The SDK takes a request back only when it closes.
 
@@ -20,14 +24,15 @@ that its socket stays open until it is garbage. The same becomes of one whose op
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage
-from azure.servicebus._pyamqp.error import AMQPException
+from azure.servicebus._pyamqp.error import AMQPException, MessageException
+from azure.servicebus._pyamqp.outcomes import Accepted
 from azure.servicebus.aio import ServiceBusReceiver
 
-__all__ = ["AMQPException", "Wire", "patient", "release", "withdraw_credit"]
+__all__ = ["AMQPException", "Completion", "Wire", "patient", "release", "withdraw_credit"]
 
 
 async def release(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
@@ -42,6 +47,57 @@ async def release(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessa
         else:
             return
     await receiver.abandon_message(message)
+
+
+class Completion:
+    """Several messages completed at once; tells which of them the broker has confirmed, also after a fault.
+
+    Args:
+        receiver: The open receiver.
+        messages: What to complete; left out is what its present link does not know, or whose lock is known to be lost.
+    """
+
+    def __init__(self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> None:
+        sdk: Any = receiver
+        self._link: Any = getattr(sdk._handler, "_link", None)  # noqa: SLF001 - see above
+        known = getattr(self._link, "_received_delivery_tags", ())
+        deliveries: Sequence[Any] = messages
+        self._deliveries = {
+            one._delivery_tag: one._delivery_id  # noqa: SLF001
+            for one in deliveries
+            if one._delivery_tag in known and not one._lock_expired  # noqa: SLF001
+        }
+        self._answers: dict[int, Any] = {number: {"settled": False, "outcome": None} for number in self._numbers}
+
+    @property
+    def _numbers(self) -> list[int]:
+        return list(self._deliveries.values())
+
+    async def carry_out(self) -> None:
+        """Ask for all, then wait until each is answered or the link ends.
+
+        Raises:
+            AMQPException: The connection is lost.
+        """
+        if not self._deliveries:
+            return
+        waiting = self._link._pending_dispositions  # noqa: SLF001 - see above
+        waiting |= self._answers
+        try:
+            for tag, number in self._deliveries.items():
+                await self._link._outgoing_disposition(number, None, tag, False, Accepted(), None)  # noqa: FBT003, SLF001
+            await self._link._wait_for_disposition_outcome(self._numbers, None)  # noqa: SLF001
+        except MessageException:
+            pass  # one at least was refused, or the link has ended: `confirmed` tells which were not
+        finally:
+            for number in self._numbers:
+                waiting.pop(number, None)
+
+    def confirmed(self, message: ServiceBusReceivedMessage) -> bool:
+        """Whether the broker has said that this message is completed."""
+        delivery: Any = message
+        answer = self._answers.get(self._deliveries.get(delivery._delivery_tag, -1))  # noqa: SLF001
+        return answer is not None and answer["settled"] and "accepted" in (answer["outcome"] or ())
 
 
 async def withdraw_credit(receiver: ServiceBusReceiver) -> None:

@@ -1,11 +1,13 @@
 """Carrying out verdicts on the receiver that holds the message."""
 
+from collections.abc import Callable, Iterable
+
 from azure.servicebus.aio import ServiceBusReceiver
 
 from penstock_servicebus._calls import calling
 from penstock_servicebus._errors import LockLost
 from penstock_servicebus._held import Held
-from penstock_servicebus._sdk_internals import release
+from penstock_servicebus._sdk_internals import Completion, release
 from penstock_servicebus._statistics import Counts
 from penstock_servicebus._verdict import Verdict
 
@@ -39,6 +41,29 @@ async def settle(receiver: ServiceBusReceiver, held: Held, verdict: Verdict) -> 
     except LockLost:
         return LOCK_LOST
     return verdict
+
+
+async def complete_together(
+    receiver: ServiceBusReceiver, decided: Iterable[Held], done: Callable[[Held], None]
+) -> None:
+    """Complete what is to be completed, with one wait for all the answers, and call `done` with each that is.
+
+    What the broker refuses or leaves unanswered stays decided: `settle` will find out why.
+
+    Raises:
+        ServiceBusUnavailable: The broker cannot be told now; `done` was called all the same with what it has confirmed.
+    """
+    completing = [held for held in decided if held.verdict and held.verdict.outcome in ("completed", "retried")]
+    if len(completing) <= 1:
+        return
+    completion = Completion(receiver, [held.message for held in completing])
+    try:
+        async with calling("settle messages"):
+            await completion.carry_out()
+    finally:
+        for held in completing:
+            if completion.confirmed(held.message):
+                done(held)
 
 
 def count(counts: Counts, verdict: Verdict) -> None:
