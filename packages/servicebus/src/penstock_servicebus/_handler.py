@@ -54,8 +54,8 @@ class AsyncServiceBusHandler:
         credential: An async TokenCredential for the namespace; default: `DefaultAzureCredential`. Not closed here.
         client: A ready `ServiceBusClient` instead of all of these. Not closed here.
         max_concurrency: Messages, or sessions, worked on at once.
-        receivers: Connections to receive over, which share the slots evenly. One is enough until settling, one round
-            trip per message, limits it.
+        receivers: Connections to receive over, which share the slots evenly. One is enough for most work: what is done
+            by the same moment is settled in one round trip.
         max_handling_time: Seconds from receipt for which a message's lock is renewed. A message that only waits for its
             environment then goes back uncounted; a processor still at work is cancelled, which counts as an attempt.
         transport: `amqp` or `websockets`; default: `SERVICE_BUS_TRANSPORT`, else `amqp`.
