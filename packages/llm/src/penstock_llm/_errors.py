@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from openai import OpenAIError
 
-from ._usage import Attempt, Outcome, Usage, total
+from ._usage import Attempt, Attempted, Outcome
 
 
-class CompletionError(Exception):
+class CompletionError(Attempted, Exception):
     """The root of every error about a completion.
 
     Attributes:
@@ -32,21 +32,6 @@ class CompletionError(Exception):
         self.attempts: tuple[Attempt, ...] = ()
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens that all attempts used."""
-        return total(self.attempts)
-
-    @property
-    def quota_wait(self) -> float:
-        """Seconds spent waiting for quota, in all attempts."""
-        return sum(attempt.quota_wait for attempt in self.attempts)
-
-    @property
-    def model_time(self) -> float:
-        """Seconds spent waiting for answers, in all attempts."""
-        return sum(attempt.seconds for attempt in self.attempts)
 
 
 class InvalidAnswer(CompletionError):  # noqa: N818  the name reads as what happened

@@ -50,17 +50,12 @@ class Attempt:
     """Seconds from sending to the answer."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Completion(Generic[T]):
-    """A valid answer and what it took; its repr shows everything but the answer."""
+class Attempted:
+    """What all attempts of one call took together, whether it came to an answer or not."""
 
-    value: T = field(repr=False)
+    __slots__ = ()
+
     attempts: tuple[Attempt, ...]
-    """Every request that was made for it, the successful one last."""
-    engine: str
-    """Which engine asked, such as ``"native"``."""
-    retry_wait: float = 0.0
-    """Seconds slept between attempts because the endpoint was unavailable."""
 
     @property
     def usage(self) -> Usage:
@@ -76,6 +71,19 @@ class Completion(Generic[T]):
     def model_time(self) -> float:
         """Seconds spent waiting for answers, in all attempts."""
         return sum(attempt.seconds for attempt in self.attempts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion(Attempted, Generic[T]):
+    """A valid answer and what it took; its repr shows everything but the answer."""
+
+    value: T = field(repr=False)
+    attempts: tuple[Attempt, ...]
+    """Every request that was made for it, the successful one last."""
+    engine: str
+    """Which engine asked, such as ``"native"``."""
+    retry_wait: float = 0.0
+    """Seconds slept between attempts because the endpoint was unavailable."""
 
 
 def total(attempts: Sequence[Attempt]) -> Usage:

@@ -67,11 +67,9 @@ class Completion:
             for one in deliveries
             if one._delivery_tag in known and not one._lock_expired  # noqa: SLF001
         }
-        self._answers: dict[int, Any] = {number: {"settled": False, "outcome": None} for number in self._numbers}
-
-    @property
-    def _numbers(self) -> list[int]:
-        return list(self._deliveries.values())
+        self._answers: dict[int, Any] = {
+            number: {"settled": False, "outcome": None} for number in self._deliveries.values()
+        }
 
     async def carry_out(self) -> None:
         """Ask for all, then wait until each is answered or the link ends.
@@ -86,11 +84,11 @@ class Completion:
         try:
             for tag, number in self._deliveries.items():
                 await self._link._outgoing_disposition(number, None, tag, False, Accepted(), None)  # noqa: FBT003, SLF001
-            await self._link._wait_for_disposition_outcome(self._numbers, None)  # noqa: SLF001
+            await self._link._wait_for_disposition_outcome(list(self._answers), None)  # noqa: SLF001
         except MessageException:
             pass  # one at least was refused, or the link has ended: `confirmed` tells which were not
         finally:
-            for number in self._numbers:
+            for number in self._answers:
                 waiting.pop(number, None)
 
     def confirmed(self, message: ServiceBusReceivedMessage) -> bool:
