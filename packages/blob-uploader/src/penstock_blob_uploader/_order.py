@@ -22,6 +22,13 @@ class Order:
     snapshot: Snapshot
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     content_type: str | None = None
+    delete: bool = False
+    """Whether the file goes once its blob is confirmed."""
+
+    @property
+    def key(self) -> tuple[Path, str]:
+        """What is brought where."""
+        return self.path, self.blob_name
 
     @property
     def size(self) -> int:

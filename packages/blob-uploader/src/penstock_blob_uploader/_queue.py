@@ -10,13 +10,15 @@ import random
 import time
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_blob_uploader._errors import NotUploadedError, SetupError, SourceError, UploadError
 from penstock_blob_uploader._handle import Notice, Settlement, Upload
+from penstock_blob_uploader._intents import Intent
+from penstock_blob_uploader._journal import Keeper, NoJournal
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._outcomes import Created, Outcome
 from penstock_blob_uploader._reading import delete
@@ -26,6 +28,9 @@ from penstock_blob_uploader._statistics import Statistics
 
 _logger = logging.getLogger(__name__)
 
+LONGEST_WAIT = 3600.0
+"""Seconds that a resumed upload waits at most: the clock may have been set back since its last attempt."""
+
 
 @dataclass(eq=False, slots=True)
 class _Job:
@@ -33,6 +38,7 @@ class _Job:
 
     order: Order
     settlement: Settlement
+    ticket: int
     failures: int = 0
 
 
@@ -43,17 +49,24 @@ class Rules:
     max_running: int
     max_retries: int
     backoff: Backoff
-    delete_after_upload: bool
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 
 
 class UploadQueue:
-    """Owns every queued upload from `add` until its handle is settled."""
+    """Owns every queued upload from `add` until its handle is settled.
 
-    def __init__(self, put: Callable[[Order], Awaitable[Outcome]], rules: Rules) -> None:
+    Args:
+        put: Makes one attempt.
+        rules: How the queue behaves.
+        keeper: Is told what becomes of every order, by its ticket.
+    """
+
+    def __init__(self, put: Callable[[Order], Awaitable[Outcome]], rules: Rules, keeper: Keeper | None = None) -> None:
         self._put = put
         self._rules = rules
+        self._keeper: Keeper = keeper or NoJournal()
+        self._jobs: dict[tuple[Path, str], _Job] = {}
         self._schedule: Schedule[_Job] = Schedule()
         self._running: dict[asyncio.Task[None], _Job] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -64,12 +77,33 @@ class UploadQueue:
         self._counts: Counter[str] = Counter()
         self._notices: weakref.WeakSet[Notice] = weakref.WeakSet()
 
-    def add(self, order: Order) -> Upload:
-        """Queue an upload and return its handle."""
-        job = _Job(order, Settlement())
-        self._schedule.add(job)
-        self._advance()
+    def add(self, order: Order, ticket: int = 0) -> Upload:
+        """Queue an upload and return its handle; one that is queued already is not queued twice."""
+        job = self._jobs.get(order.key)
+        if job is not None and job.order == order:
+            self._keeper.finished(ticket)
+        else:
+            job = self._enter(order, ticket)
+            self._schedule.add(job)
+            self._advance()
         return job.settlement.handle(order.path, order.blob_name)
+
+    async def resume(self, intents: Iterable[Intent], now: float) -> None:
+        """Take up what an earlier process left, in its order; ``now`` is the time by which ``not_before`` is told."""
+        for intent in intents:
+            self._counts["resumed"] += 1
+            if intent.arrived:
+                await self._delete(intent.order)
+                self._keeper.finished(intent.ticket)
+                continue
+            job = self._enter(intent.order, intent.ticket)
+            job.failures = intent.failures
+            wait = min(intent.not_before - now, LONGEST_WAIT)
+            if wait > 0:
+                self._schedule.put_off(job, self._rules.clock() + wait)
+            else:
+                self._schedule.add(job)
+        self._advance()
 
     def statistics(self) -> Statistics:
         """Count."""
@@ -81,7 +115,9 @@ class UploadQueue:
             failed=self._counts["failed"],
             retries=self._counts["retries"],
             uploaded_bytes=self._counts["uploaded_bytes"],
+            deleted=self._counts["deleted"],
             kept=self._counts["kept"],
+            resumed=self._counts["resumed"],
             paused=self._paused,
         )
 
@@ -96,6 +132,11 @@ class UploadQueue:
         return left
 
     # --- Deciding ---------------------------------------------------------------------------------------------------
+
+    def _enter(self, order: Order, ticket: int) -> _Job:
+        """Make a job that is found by its order until it is settled."""
+        job = self._jobs[order.key] = _Job(order, Settlement(), ticket)
+        return job
 
     def _advance(self) -> None:
         """Start what may run, and set the alarm for what may run later."""
@@ -159,6 +200,7 @@ class UploadQueue:
         delay = self._delay(job.failures, error)
         job.failures += 1
         self._schedule.put_off(job, self._rules.clock() + delay)
+        self._keeper.put_off(job.ticket, job.failures, delay)
         _logger.info("Attempt %d failed, the next one in %.1f s. %s", job.failures, delay, error)
 
     def _delay(self, n: int, error: UploadError) -> float:
@@ -176,8 +218,11 @@ class UploadQueue:
             return
         self._way_is_open()
         try:
-            if self._rules.delete_after_upload:
+            if job.order.delete:
+                # A file that is gone when the next process looks must be known to have arrived.
+                await self._keeper.arrived(job.ticket)
                 await self._delete(job.order)
+            self._keeper.finished(job.ticket)
         finally:  # it did arrive, even if we are told to stop right now
             self._arrived(job, outcome)
 
@@ -188,6 +233,8 @@ class UploadQueue:
         except UploadError as error:
             self._counts["kept"] += 1
             _logger.warning("An uploaded file could not be deleted. %s", error)
+        else:
+            self._counts["deleted"] += 1
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Make room for the next; a fault of ours fails its upload and no other."""
@@ -206,14 +253,26 @@ class UploadQueue:
             self._counts["uploaded_bytes"] += outcome.length
         else:
             self._counts["same"] += 1
+        self._leave(job)
         job.settlement.succeed(outcome)
 
     def _give_up(self, job: _Job, error: Exception) -> None:
+        """Settle a failure for good."""
+        self._keeper.finished(job.ticket)
+        self._fail(job, error)
+
+    def _fail(self, job: _Job, error: Exception) -> None:
         """Settle a failure. Its handle may be kept for long, so what led to it, and holds the content, is let go."""
         error.__cause__ = error.__context__ = None
         self._counts["failed"] += 1
         self._notices.add(job.settlement.notice)
+        self._leave(job)
         job.settlement.fail(error.with_traceback(None))
+
+    def _leave(self, job: _Job) -> None:
+        """Forget a job, unless a later one for another state of its file took its place."""
+        if self._jobs.get(job.order.key) is job:
+            del self._jobs[job.order.key]
 
     async def _abandon(self) -> list[Path]:
         """End what runs, settle what is left, and see that every failure was heard of."""
@@ -224,9 +283,12 @@ class UploadQueue:
         if cut_short:
             await asyncio.wait(cut_short)
         left = {job: None for job in [*cut_short.values(), *self._schedule.drain()] if not job.settlement.settled}
+        resumed = ", and the journal resumes it at the next start" if self._keeper.lasting else ""
         for job in left:
             job.settlement.notice.needless()  # all of them are reported together
-            self._give_up(job, NotUploadedError(f"{job.order.doing}: the uploader was shut down; the file is kept."))
+            self._fail(
+                job, NotUploadedError(f"{job.order.doing}: the uploader was shut down; the file is kept{resumed}.")
+            )
         self._set_alarm()
         for notice in list(self._notices):
             notice.give()

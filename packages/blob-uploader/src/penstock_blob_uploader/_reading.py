@@ -10,7 +10,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,17 +30,19 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What tells a file and its state apart from others without reading it."""
+    """What tells a file and its state apart from others without reading it.
+
+    The device is not part of it: its number may change when the machine restarts, and a journal outlives that.
+    """
 
     size: int
     mtime_ns: int
     inode: int
-    device: int
 
     @classmethod
     def of(cls, facts: os.stat_result) -> Self:
-        """Take the four facts out of a stat result."""
-        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+        """Take the three facts out of a stat result."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,16 @@ def read_whole(path: Path, expected: Snapshot) -> Content:
 
 
 def delete(path: Path, expected: Snapshot) -> None:
-    """Delete an uploaded file, unless something else stands under its name by now.
+    """Delete an uploaded file, unless something else stands under its name by now. That it is gone already is fine.
 
     Raises:
-        SourceError: It is not as ``expected``; it is kept.
+        SourceError: It is not as ``expected``, or cannot be deleted; it is kept.
     """
-    if examine(path) != expected:
-        raise FileChangedError(f"{path} was written to or replaced after its upload; it is kept.")
-    with _file_errors(path):
-        path.unlink()
+    with suppress(FileVanishedError):
+        if examine(path) != expected:
+            raise FileChangedError(f"{path} was written to or replaced after its upload; it is kept.")
+        with _file_errors(path):
+            path.unlink()
 
 
 class Blocks:

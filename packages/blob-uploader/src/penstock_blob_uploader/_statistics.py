@@ -21,7 +21,11 @@ class Statistics:
     """Attempts that failed and were put off; those that met a broken setup are not among them."""
     uploaded_bytes: int = 0
     """Bytes of the files created."""
+    deleted: int = 0
+    """Files deleted after their upload, as asked."""
     kept: int = 0
     """Files uploaded that should have been deleted and could not be."""
+    resumed: int = 0
+    """Files that an earlier process left in the journal."""
     paused: str | None = None
     """Why the queue waits for somebody to mend something; None when it does not."""

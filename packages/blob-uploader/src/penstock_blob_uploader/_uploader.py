@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +16,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from penstock_blob_uploader._client import SINGLE_PUT, open_client, refuse_token_in_the_clear
 from penstock_blob_uploader._errors import UploaderClosedError
 from penstock_blob_uploader._handle import Upload
+from penstock_blob_uploader._intents import Intent
+from penstock_blob_uploader._journal import Journal, Keeper, NoJournal
 from penstock_blob_uploader._naming import blob_name_for
 from penstock_blob_uploader._order import Order, check_metadata
 from penstock_blob_uploader._outcomes import Outcome
@@ -37,7 +41,7 @@ class AsyncBlobStorageUploader:
 
     Each file is sent at least once and is visible at most once: blobs are created, never overwritten, and a blob that
     is there already with the same length and SHA-256 counts as arrived. Memory is flat, whatever the files' sizes, and
-    the event loop never waits for a disk. The queue lives as long as the process.
+    the event loop never waits for a disk. The queue lives as long as the process or, with a journal, outlives it.
 
     Args:
         account_url: Account name or URL, with or without a SAS token. None: ``AZURE_STORAGE_ACCOUNT``.
@@ -54,6 +58,9 @@ class AsyncBlobStorageUploader:
         max_concurrency: Files in flight at once. 8 suits files of megabytes, 32 many small ones.
         max_bytes_in_flight: Bytes held in memory at once, at least 4 MiB.
         delete_after_upload: Delete each queued file once its blob is confirmed.
+        journal: A file, made if missing, that keeps the queue: `upload_file` returns once the upload is durable there,
+            and after a crash or a shutdown the next uploader with this journal goes on. One process at a time. Put it
+            on a local disk, where file locks work.
         client_options: Passed on to the SDK's client: ``proxies``, ``connection_verify``, ``transport``, ...
 
     Raises:
@@ -74,6 +81,7 @@ class AsyncBlobStorageUploader:
         max_concurrency: int = 8,
         max_bytes_in_flight: int = 64 * MIB,
         delete_after_upload: bool = False,
+        journal: str | os.PathLike[str] | None = None,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
         _require(max_retries >= 0, "max_retries must be 0 or more")
@@ -97,10 +105,12 @@ class AsyncBlobStorageUploader:
             max_running=max_concurrency,
             max_retries=max_retries,
             backoff=Backoff(first=retry_delay),
-            delete_after_upload=delete_after_upload,
         )
+        self._delete = delete_after_upload
+        self._journal = None if journal is None else Path(journal).absolute()
         self._initializing = asyncio.Lock()
         self._resources = AsyncExitStack()
+        self._keeper: Keeper = NoJournal()
         self._putter: Putter | None = None
         self._queue: UploadQueue | None = None
 
@@ -116,18 +126,43 @@ class AsyncBlobStorageUploader:
     async def initialize(self) -> None:
         """Make the client and start the queue; again does nothing. Sends no request: storage may be down at the start.
 
+        What a journal holds is queued again, in its order, with the attempts it has spent.
+
         Raises:
             ValueError: The SDK cannot use the settings.
+            JournalError: The journal cannot be used; nothing was started.
         """
         async with self._initializing:
-            if self._putter is not None:
-                return
-            client = self._client or await open_client(
-                self._target, credential=self._credential, options=self._client_options, resources=self._resources
-            )
-            container = client.get_container_client(self._target.container)
-            self._putter = Putter(container, create_container=self._create_container, bounds=self._bounds)
-            self._queue = UploadQueue(self._putter.put, self._rules)
+            if self._putter is None:
+                try:
+                    await self._start()
+                except BaseException:
+                    await self._resources.aclose()
+                    raise
+
+    async def _start(self) -> None:
+        """Put everything together; what has to be closed is in ``_resources``."""
+        client = self._client or await open_client(
+            self._target, credential=self._credential, options=self._client_options, resources=self._resources
+        )
+        container = client.get_container_client(self._target.container)
+        putter = Putter(container, create_container=self._create_container, bounds=self._bounds)
+        intents = await self._open_journal(container.url)
+        queue = UploadQueue(putter.put, self._rules, self._keeper)
+        self._putter, self._queue = putter, queue
+        if intents:
+            _logger.info("The journal %s holds %d uploads: they go on.", self._journal, len(intents))
+            await queue.resume(intents, time.time())
+
+    async def _open_journal(self, url: str) -> list[Intent]:
+        """Open the journal, if there is to be one, and return what it holds."""
+        if self._journal is None:
+            return []
+        journal = Journal(self._journal)
+        intents = await journal.open(url.partition("?")[0])  # without the SAS
+        self._resources.push_async_callback(journal.aclose)
+        self._keeper = journal
+        return intents
 
     async def upload_file(
         self,
@@ -155,11 +190,16 @@ class AsyncBlobStorageUploader:
         Raises:
             SourceError: There is no such file, or it cannot be uploaded.
             InvalidBlobNameError: The name cannot be used.
+            JournalError: The journal cannot be written at the moment, so the file is not queued.
             UploaderClosedError: Not initialized, or shut down.
         """
         self._require_open()
-        order = await _order(Path(path), blob_name, app_name, metadata, content_type)
-        return self._require_open().add(order)
+        order = await _order(_absolute(path), blob_name, app_name, metadata, content_type)
+        order = replace(order, delete=self._delete)
+        ticket = await self._keeper.add(order)
+        if self._putter is None:
+            self._keeper.finished(ticket)
+        return self._require_open().add(order, ticket)
 
     async def put(
         self,
@@ -182,7 +222,7 @@ class AsyncBlobStorageUploader:
             UploadError: Anything else; ``permanent``, ``environment`` and ``retry_after`` say what would help.
         """
         self._require_open()
-        order = await _order(Path(path), blob_name, None, metadata, content_type)
+        order = await _order(_absolute(path), blob_name, None, metadata, content_type)
         if self._putter is None:
             raise _closed()
         return await self._putter.put(order)
@@ -230,6 +270,11 @@ async def _order(
     name = blob_name_for(path, blob_name=blob_name, app_name=app_name)
     snapshot = await asyncio.to_thread(examine, path)
     return Order(path=path, blob_name=name, snapshot=snapshot, metadata=dict(metadata or {}), content_type=content_type)
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    """Return the full path: the working directory may be another one when the file's turn comes."""
+    return Path(path).absolute()
 
 
 def _closed() -> UploaderClosedError:

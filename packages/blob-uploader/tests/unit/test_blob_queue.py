@@ -24,7 +24,7 @@ Put = Callable[[Order], Awaitable[Created | Same]]
 
 
 def order(name: str) -> Order:
-    return Order(path=Path(name), blob_name=name, snapshot=Snapshot(size=3, mtime_ns=0, inode=1, device=1))
+    return Order(path=Path(name), blob_name=name, snapshot=Snapshot(size=3, mtime_ns=0, inode=1))
 
 
 def queue_over(put: Put, *, max_running: int = 4, max_retries: int = 3, retry_delay: float = 0.001) -> UploadQueue:
@@ -32,7 +32,6 @@ def queue_over(put: Put, *, max_running: int = 4, max_retries: int = 3, retry_de
         max_running=max_running,
         max_retries=max_retries,
         backoff=Backoff(first=retry_delay, ceiling=0.02),
-        delete_after_upload=False,
     )
     return UploadQueue(put, rules)
 
