@@ -139,7 +139,8 @@ class Bench:
         account = self.sink.ask()
         blobs = account["blobs"]
         found = {name: (blob["bytes"], blob["sha256"] if keep else blob["stated"]) for name, blob in blobs.items()}
-        expected = {name: (size, sha if keep or client != RCLONE else None) for name, (size, sha) in folder.hashes.items()}
+        hashed = keep or client != RCLONE
+        expected = {name: (size, sha256 if hashed else None) for name, (size, sha256) in folder.hashes.items()}
         if found != expected or account["staged"] or {blob["commits"] for blob in blobs.values()} != {1}:
             raise RuntimeError(f"{client}: what arrived of {work.title} is not what was sent, or not once")
         return measured

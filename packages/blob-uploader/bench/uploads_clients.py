@@ -15,6 +15,8 @@ client's best (`notes` in the README): 32 small files, 8 of megabytes, 4 blocks 
   hash must be known before ("API: Put").
 """
 
+# ruff: noqa: ASYNC240, PLC0415  a size is known at once; each library is there in its client's own environment only
+
 import asyncio
 import hashlib
 import json
@@ -22,19 +24,21 @@ import resource
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 KEY = b64encode(b"k" * 64).decode()
 CONTAINER = "box"
 MIB = 1024**2
 BLOCK = 4 * MIB
 AT_ONCE = {"small": 32, "medium": 8, "large": 4, "mixed": 4}
+PRODUCERS = 8
+"""Tasks that hand files to ours."""
 TICK = 0.001
 """Seconds between two looks at the loop."""
 
+Upload = Callable[[Sequence[Path]], Awaitable[object]]
 Put = Callable[[Path], Awaitable[object]]
 
 
@@ -44,7 +48,12 @@ def digests(path: Path) -> tuple[bytes, str, bytes]:
     return data, hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).digest()
 
 
-async def ours(url: str, kind: str, resources: AsyncExitStack) -> Put:
+def together(put: Put) -> Upload:
+    """Upload all files at once; `put` sees to it that not too many are in flight."""
+    return lambda paths: asyncio.gather(*map(put, paths))
+
+
+async def ours(url: str, kind: str, resources: AsyncExitStack) -> Upload:
     """Upload as a user of ours does."""
     from penstock_blob_uploader import AsyncBlobStorageUploader
 
@@ -52,13 +61,14 @@ async def ours(url: str, kind: str, resources: AsyncExitStack) -> Put:
     uploader = AsyncBlobStorageUploader(url, CONTAINER, credential=KEY, max_concurrency=at_once)
     await resources.enter_async_context(uploader)
 
-    async def put(path: Path) -> object:
-        return await (await uploader.upload_file(path))
+    async def produce(paths: Sequence[Path]) -> None:
+        for handle in [await uploader.upload_file(path) for path in paths]:
+            await handle
 
-    return put
+    return lambda paths: asyncio.gather(*(produce(paths[start::PRODUCERS]) for start in range(PRODUCERS)))
 
 
-async def hand_tuned(url: str, kind: str, resources: AsyncExitStack) -> Put:
+async def hand_tuned(url: str, kind: str, resources: AsyncExitStack) -> Upload:
     """Upload with the SDK alone, with all that is known to help."""
     from azure.core import MatchConditions
     from azure.storage.blob import BlobBlock, ContentSettings
@@ -103,10 +113,10 @@ async def hand_tuned(url: str, kind: str, resources: AsyncExitStack) -> Put:
     async def put(path: Path) -> object:
         return await (put_whole(path) if path.stat().st_size <= BLOCK else put_blocks(path))
 
-    return put
+    return together(put)
 
 
-async def obstore(url: str, kind: str, _resources: AsyncExitStack) -> Put:
+async def obstore(url: str, kind: str, _resources: AsyncExitStack) -> Upload:
     """Upload with obstore."""
     import obstore as library  # type: ignore[import-not-found]  # lives in an environment of its own
     from obstore.store import AzureStore  # type: ignore[import-not-found]  # the same
@@ -125,12 +135,13 @@ async def obstore(url: str, kind: str, _resources: AsyncExitStack) -> Put:
             attributes = {"sha256": await asyncio.to_thread(hashed, path)}
             whole = path.stat().st_size <= BLOCK
             mode = {"mode": "create"} if whole else {}  # it takes no condition beside its own blocks
-            return await library.put_async(store, path.name, path, attributes=attributes, use_multipart=not whole, **mode)
+            options = {"attributes": attributes, "use_multipart": not whole, **mode}
+            return await library.put_async(store, path.name, path, **options)
 
-    return put
+    return together(put)
 
 
-CLIENTS: dict[str, Callable[[str, str, AsyncExitStack], Awaitable[Put]]] = {
+CLIENTS: dict[str, Callable[[str, str, AsyncExitStack], Awaitable[Upload]]] = {
     "ours": ours,
     "hand-tuned": hand_tuned,
     "obstore": obstore,
@@ -168,10 +179,10 @@ def resident(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-async def upload_all(put: Put, paths: Iterable[Path]) -> dict[str, float]:
+async def upload_all(upload: Upload, paths: Sequence[Path]) -> dict[str, float]:
     """Upload everything, and measure."""
     watch, began, worked = LoopWatch(), time.perf_counter(), time.process_time()
-    await asyncio.gather(*map(put, paths))
+    await upload(paths)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     return {"seconds": seconds, "cpu": cpu, "peak": resident("VmHWM"), "lag": watch.stop()}
 
@@ -179,11 +190,11 @@ async def upload_all(put: Put, paths: Iterable[Path]) -> dict[str, float]:
 async def main(name: str, url: str, kind: str, folder: str, warm_up: str) -> None:
     """Open, and measure when told to."""
     async with AsyncExitStack() as resources:
-        put: Any = await CLIENTS[name](url, kind, resources)
-        await put(Path(warm_up))
+        upload = await CLIENTS[name](url, kind, resources)
+        await upload([Path(warm_up)])
         print(json.dumps({"base": resident("VmRSS")}), flush=True)
         if await asyncio.to_thread(sys.stdin.readline):
-            print(json.dumps(await upload_all(put, sorted(Path(folder).iterdir()))), flush=True)
+            print(json.dumps(await upload_all(upload, sorted(Path(folder).iterdir()))), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ ROOM = 1024 * 1024
 """Bytes that one reading from a socket may bring."""
 HEAD_END = b"\r\n\r\n"
 BLOCK_ID = re.compile(rb"<(?:Latest|Uncommitted)>([^<]+)<")
-NOTHING_LISTED = b'<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs /><NextMarker /></EnumerationResults>'
+NOTHING_LISTED = (
+    b'<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs /><NextMarker /></EnumerationResults>'
+)
 
 
 @dataclass
@@ -139,7 +141,7 @@ class Connection(asyncio.BufferedProtocol):
             data = memoryview(rest)
         self._missing -= len(data)
         self._body.length += len(data)
-        if len(data) and (self._account().keep or (self._request and self._request.operation == "blocklist")):
+        if data and (self._account().keep or (self._request and self._request.operation == "blocklist")):
             self._body.parts.append(bytes(data))
         if self._missing == 0:
             self._answer()
