@@ -12,6 +12,7 @@ from penstock_blob_uploader._gate import Gate
 from penstock_blob_uploader._mapping import code_of, service_errors
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._reading_threads import ReadingThreads
 from penstock_blob_uploader._sending import send_blocks, send_whole
 
 _BLOCKS_AT_ONCE = 4
@@ -37,6 +38,7 @@ class Putter:
     def __init__(self, container: ContainerClient, *, create_container: bool, bounds: Bounds) -> None:
         self._container = container
         self._create_container = create_container
+        self._threads = ReadingThreads()
         self._files = Gate(bounds.files)
         self._memory = Gate(bounds.memory)
         self._blocks_at_once = max(1, min(_BLOCKS_AT_ONCE, bounds.memory // SINGLE_PUT))
@@ -56,6 +58,10 @@ class Putter:
             await self._make_container()
             return await self._send(order)
 
+    def close(self) -> None:
+        """Let go of the threads that read."""
+        self._threads.close()
+
     def _memory_of(self, order: Order) -> int:
         """Return the bytes that carrying out an order holds in memory at most."""
         return min(order.size, SINGLE_PUT * self._blocks_at_once)
@@ -66,8 +72,8 @@ class Putter:
         with service_errors(order.doing):
             async with asyncio.timeout(_PATIENCE + order.size / _SLOWEST_RATE):
                 if order.size <= SINGLE_PUT:
-                    return await send_whole(blob, order)
-                return await send_blocks(blob, order, blocks_at_once=self._blocks_at_once)
+                    return await send_whole(blob, order, self._threads)
+                return await send_blocks(blob, order, self._threads, blocks_at_once=self._blocks_at_once)
 
     async def _make_container(self) -> None:
         """Create the container; that somebody else was faster is fine, any other refusal is not."""

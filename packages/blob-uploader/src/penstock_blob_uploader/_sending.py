@@ -1,10 +1,10 @@
 """One file over the wire: in one request if it is small, else block by block. Both create and never overwrite."""
 
 import asyncio
-import io
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -15,17 +15,19 @@ from penstock_blob_uploader._client import SINGLE_PUT
 from penstock_blob_uploader._comparison import compare_with_what_is_there
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._pieces import send_in_pieces
 from penstock_blob_uploader._reading import Blocks, read_whole
+from penstock_blob_uploader._reading_threads import ReadingThreads
 
 
-async def send_whole(blob: BlobClient, order: Order) -> Outcome:
+async def send_whole(blob: BlobClient, order: Order, threads: ReadingThreads) -> Outcome:
     """Send a small file in one request; the service checks the body against its MD5.
 
     Raises:
         UploadError: The file, or what stands under the name.
         AzureError: Anything else the SDK met.
     """
-    content = await asyncio.to_thread(read_whole, order.path, order.snapshot)
+    content = await threads.run(order.size, partial(read_whole, order.path, order.snapshot))
     try:
         await blob.upload_blob(
             content.data,
@@ -33,16 +35,17 @@ async def send_whole(blob: BlobClient, order: Order) -> Outcome:
             overwrite=False,
             metadata=order.labels(content.sha256),
             content_settings=ContentSettings(content_type=order.content_type, content_md5=bytearray(content.md5)),
+            raw_request_hook=send_in_pieces,
         )
     except HttpResponseError as refusal:
         return await compare_with_what_is_there(blob, order, content.sha256, refusal)
     return order.created(content.sha256)
 
 
-async def send_blocks(blob: BlobClient, order: Order, *, blocks_at_once: int) -> Outcome:
+async def send_blocks(blob: BlobClient, order: Order, threads: ReadingThreads, *, blocks_at_once: int) -> Outcome:
     """Stage a large file block by block and commit it once it is found unchanged. Raises as `send_whole`."""
     async with _opened(order) as blocks:
-        staged = await _stage_all(blob, blocks, blocks_at_once)
+        staged = await _stage_all(blob, blocks, threads, blocks_at_once)
     try:
         await blob.commit_block_list(
             staged,
@@ -55,7 +58,7 @@ async def send_blocks(blob: BlobClient, order: Order, *, blocks_at_once: int) ->
     return order.created(blocks.sha256)
 
 
-async def _stage_all(blob: BlobClient, blocks: Blocks, at_once: int) -> list[BlobBlock]:
+async def _stage_all(blob: BlobClient, blocks: Blocks, threads: ReadingThreads, at_once: int) -> list[BlobBlock]:
     """Read and send all blocks, so many at a time; when one fails, the others end with it."""
     # Ids of this attempt only: two uploaders of one name must never commit each other's blocks.
     attempt = secrets.token_hex(8)
@@ -64,15 +67,14 @@ async def _stage_all(blob: BlobClient, blocks: Blocks, at_once: int) -> list[Blo
 
     async def stage(block_id: str, data: bytes) -> None:
         try:
-            # A stream is written in small pieces that let the loop breathe; bytes would be written in one go.
-            await blob.stage_block(block_id, io.BytesIO(data), length=len(data))
+            await blob.stage_block(block_id, data, length=len(data), raw_request_hook=send_in_pieces)
         finally:
             room.release()
 
     try:
         async with asyncio.TaskGroup() as group:
             # Room is made before a block is read, so no more than ``at_once`` of them are ever in memory.
-            while await room.acquire() and (data := await asyncio.to_thread(blocks.next_block)):
+            while await room.acquire() and (data := await threads.run(SINGLE_PUT, blocks.next_block)):
                 block_id = f"{attempt}-{len(staged):06d}"
                 staged.append(BlobBlock(block_id=block_id))
                 group.create_task(stage(block_id, data))

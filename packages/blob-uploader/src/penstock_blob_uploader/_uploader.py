@@ -147,6 +147,7 @@ class AsyncBlobStorageUploader:
         )
         container = client.get_container_client(self._target.container)
         putter = Putter(container, create_container=self._create_container, bounds=self._bounds)
+        self._resources.callback(putter.close)
         intents = await self._open_journal(container.url)
         queue = UploadQueue(putter.put, self._rules, self._keeper)
         self._putter, self._queue = putter, queue
