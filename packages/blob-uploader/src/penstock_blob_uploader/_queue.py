@@ -20,7 +20,7 @@ from penstock_blob_uploader._handle import Notice, Settlement, Upload
 from penstock_blob_uploader._intents import Intent
 from penstock_blob_uploader._journal import Keeper, NoJournal
 from penstock_blob_uploader._order import Order
-from penstock_blob_uploader._outcomes import Created, Outcome
+from penstock_blob_uploader._outcomes import Outcome, Same
 from penstock_blob_uploader._reading import delete
 from penstock_blob_uploader._retry import Backoff
 from penstock_blob_uploader._schedule import Schedule
@@ -112,6 +112,7 @@ class UploadQueue:
             running=len(self._running),
             created=self._counts["created"],
             same=self._counts["same"],
+            replaced=self._counts["replaced"],
             failed=self._counts["failed"],
             retries=self._counts["retries"],
             uploaded_bytes=self._counts["uploaded_bytes"],
@@ -248,11 +249,9 @@ class UploadQueue:
 
     def _arrived(self, job: _Job, outcome: Outcome) -> None:
         """Settle a success."""
-        if isinstance(outcome, Created):
-            self._counts["created"] += 1
+        self._counts[type(outcome).__name__.lower()] += 1
+        if not isinstance(outcome, Same):
             self._counts["uploaded_bytes"] += outcome.length
-        else:
-            self._counts["same"] += 1
         self._leave(job)
         job.settlement.succeed(outcome)
 
