@@ -7,20 +7,18 @@ from ._exports import __getattr__ as __getattr__
 if TYPE_CHECKING:
     from ._blob import Blob
     from ._errors import AddressUnavailable, LocalAzureError
+    from ._http_faults import CutAnswer, LateAnswer, StalledAnswer
     from ._local_azure import LocalAzure
     from ._openai import (
-        CutAnswer,
         Deployment,
         FilteredAnswer,
         FilteredPrompt,
         GatewayPage,
         InvalidAnswer,
-        LateAnswer,
         ModelRequest,
         OpenAI,
         Refusal,
         ServerError,
-        StalledAnswer,
         Throttled,
         TruncatedAnswer,
         UnknownLimits,
