@@ -72,6 +72,8 @@ def written(order: Order) -> tuple[str, int]:
             "inode": snapshot.inode,
             "metadata": dict(order.metadata),
             "content_type": order.content_type,
+            "overwrite": order.overwrite,
+            "gzip": order.gzip,
             "delete": order.delete,
         }
     )
@@ -93,5 +95,7 @@ def read(text: str, checksum: int) -> Order:
         snapshot=Snapshot(size=fields["size"], mtime_ns=fields["mtime_ns"], inode=fields["inode"]),
         metadata=fields["metadata"],
         content_type=fields["content_type"],
+        overwrite=fields["overwrite"],
+        gzip=fields["gzip"],
         delete=fields["delete"],
     )

@@ -5,6 +5,7 @@ ends with the process, however that ends. Never open the file by other means whi
 closing it anew would let go of the lock.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,13 +32,14 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
+_READ_ONLY: Final = "it is read-only: name a file that can be written, in a directory that can be written"
 _DAMAGED: Final = "it is damaged: move it away and hand over the files in question again, they are untouched"
 _REMEDIES: Final = {
     "SQLITE_BUSY": "another uploader uses it: stop that one, or name another file",
     "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_FULL": "the disk is full: make room",
-    "SQLITE_READONLY": "it is read-only: name a file that can be written, in a directory that can be written",
+    "SQLITE_READONLY": _READ_ONLY,
     "SQLITE_CANTOPEN": "it cannot be opened: name a file that can be written, in a directory that can be written",
     "SQLITE_IOERR": "the disk refuses to read or write it: see that it is well and has room",
 }
@@ -57,6 +59,8 @@ class JournalFile:
     def __init__(self, path: Path, target: str) -> None:
         self._path = path
         _make(path)
+        if not os.access(path, os.W_OK):
+            raise self._error(_READ_ONLY)
         with self._errors():
             self._database = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:

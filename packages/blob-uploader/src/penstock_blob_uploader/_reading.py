@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from penstock_blob_uploader._errors import (
     UnavailableError,
     UploadError,
 )
+
+AS_GZIP = 16 + zlib.MAX_WBITS
+"""Tells zlib to write gzip: without name or time, so that equal files give equal bytes."""
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -50,8 +54,11 @@ class Content:
     """A whole file in memory, with its digests."""
 
     data: bytes
+    """The file, or what it is compressed to."""
     sha256: str
+    """Of the file."""
     md5: bytes
+    """Of ``data``."""
 
 
 def examine(path: Path) -> Snapshot:
@@ -66,16 +73,17 @@ def examine(path: Path) -> Snapshot:
     return Snapshot.of(facts)
 
 
-def read_whole(path: Path, expected: Snapshot) -> Content:
-    """Read a small file at once.
+def read_whole(path: Path, expected: Snapshot, *, gzip: bool = False) -> Content:
+    """Read a small file at once, and compress it if asked to.
 
     Raises:
         SourceError: It cannot be read, or is not as ``expected``.
     """
     with Blocks(path, expected, block_size=expected.size + 1) as blocks:
         data = b"".join(blocks)
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
-        return Content(data=data, sha256=blocks.sha256, md5=digest)
+    if gzip:
+        data = zlib.compress(data, wbits=AS_GZIP)
+    return Content(data=data, sha256=blocks.sha256, md5=hashlib.md5(data, usedforsecurity=False).digest())
 
 
 def delete(path: Path, expected: Snapshot) -> None:
@@ -123,6 +131,11 @@ class Blocks:
     def sha256(self) -> str:
         """Hex digest of everything read so far."""
         return self._digest.hexdigest()
+
+    @property
+    def length(self) -> int:
+        """Bytes read so far."""
+        return self._length
 
     def next_block(self) -> bytes:
         """Return the next block; ``b""`` once, after the end was reached and the file found as it was expected.

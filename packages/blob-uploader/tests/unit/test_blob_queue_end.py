@@ -12,7 +12,7 @@ from penstock_blob_uploader import (
     Created,
     FileVanishedError,
     NotUploadedError,
-    Same,
+    Outcome,
     UnavailableError,
     Upload,
     UploadError,
@@ -22,7 +22,7 @@ from penstock_blob_uploader._queue import Rules, UploadQueue
 from penstock_blob_uploader._reading import Snapshot
 from penstock_blob_uploader._retry import Backoff
 
-Put = Callable[[Order], Awaitable[Created | Same]]
+Put = Callable[[Order], Awaitable[Outcome]]
 
 
 def order(name: str) -> Order:
@@ -58,7 +58,7 @@ class Script:
         return order.created("00")
 
 
-async def within(upload: Upload) -> Created | Same:
+async def within(upload: Upload) -> Outcome:
     async with asyncio.timeout(5):
         return await upload
 
