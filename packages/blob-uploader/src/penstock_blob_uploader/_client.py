@@ -1,5 +1,6 @@
 """The SDK client: who asks, and how it behaves under load and trouble."""
 
+import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 SINGLE_PUT = 4 * 1024**2
 """Bytes up to which a file is sent in one request, and the size of the blocks of larger ones."""
+
+_ASKED = "penstock_asked"
+"""The key, in the SDK's account of one request, of the seconds the service asked to wait."""
 
 _ABOUT_PROXIES = frozenset({"transport", "proxies", "use_env_settings"})
 """Options by which a user decides about proxies."""
@@ -45,9 +49,13 @@ class ShortRetry(ExponentialRetry):
     def increment(self, settings: dict[str, Any], request: Any, response: Any = None, error: Any = None) -> bool:  # noqa: ANN401 - the SDK's signature
         """Count a failed attempt; tell whether another one is worth it here."""
         asked = None if response is None else retry_after_of(response.headers)
-        if asked is not None and asked > _WORTH_WAITING_HERE:
-            return False
-        return bool(super().increment(settings, request, response, error))
+        settings[_ASKED] = asked or 0.0
+        return settings[_ASKED] <= _WORTH_WAITING_HERE and bool(super().increment(settings, request, response, error))
+
+    def get_backoff_time(self, settings: dict[str, Any]) -> float:
+        """Return the seconds to wait: the SDK's own, and not less than what the service asked for."""
+        asked: float = settings.get(_ASKED, 0.0)
+        return max(super().get_backoff_time(settings), asked + random.uniform(0, min(asked, 1)))  # noqa: S311 - a jitter
 
 
 async def open_client(

@@ -106,7 +106,7 @@ class ContainerMissingError(SetupError):
 
 
 class AccountUnreachableError(SetupError):
-    """No connection to the account's address: unknown host, failing TLS, nothing listening."""
+    """No way to the account: unknown host, failing TLS or proxy, nothing listening, no account of this name."""
 
 
 # --- The uploader ---------------------------------------------------------------------------------------------------

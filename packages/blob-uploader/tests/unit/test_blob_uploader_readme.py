@@ -25,15 +25,20 @@ async def test_the_examples_do_what_they_say(
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", blob.connection_string)
     monkeypatch.setenv("AZURE_STORAGE_CONTAINER", "fresh")
     (tmp_path / "report.pdf").write_bytes(b"%PDF-")
+    (tmp_path / "records.jsonl").write_bytes(b"{}")
+    os.utime(tmp_path / "records.jsonl", (1_795_651_199, 1_795_651_199))
 
     for example in EXAMPLES:
         await asyncio.to_thread(exec, compile(example, README.name, "exec"), {})
 
     async with BlobServiceClient.from_connection_string(blob.connection_string) as service:
         names = [name async for name in service.get_container_client("fresh").list_blob_names()]
-    assert len(EXAMPLES) == 2
-    assert names == ["2026/report.pdf", "feedback/report.pdf"]
-    assert "feedback/report.pdf: 5 bytes" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert len(EXAMPLES) == 3
+    assert names == ["2026/report.pdf", "feedback/2026/records.jsonl", "feedback/report.pdf"]
+    assert "feedback/report.pdf: 5 bytes" in said
+    assert "feedback/2026/records.jsonl: 2 of 2 bytes" in said
+    assert "created: 1, left by the run before: 0, deleted: 1" in said
 
 
 async def test_the_command_prints_what_it_says(blob: Blob, tmp_path: Path) -> None:
