@@ -169,10 +169,10 @@ class AsyncBlobStorageUploader:
         self._resources.callback(putter.close)
         intents = await self._open_journal(container.url)
         queue = UploadQueue(putter.put, self._rules, self._keeper)
-        self._putter, self._queue = putter, queue
         if intents:
             _logger.info("The journal %s holds %d uploads: they go on.", self._journal, len(intents))
             await queue.resume(intents, time.time())
+        self._putter, self._queue = putter, queue
 
     async def _open_journal(self, url: str) -> list[Intent]:
         """Open the journal, if there is to be one, and return what it holds."""
