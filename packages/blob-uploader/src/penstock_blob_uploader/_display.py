@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from penstock_blob_uploader._printable import printable
 from penstock_blob_uploader._progress import Progress
 from penstock_blob_uploader._run_report import Ended, Summary
 from penstock_blob_uploader._statistics import Statistics
@@ -205,11 +206,6 @@ def in_time(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: a file's name may hold anything."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def remark(program: str, sentence: str) -> None:

@@ -4,6 +4,8 @@ Every error carries the three facts by which packages of this family understand 
 cannot help), ``environment`` (not this file's fault) and ``retry_after`` (seconds the service asked us to wait).
 """
 
+from penstock_blob_uploader._printable import printable
+
 
 class UploadError(Exception):
     """A file that did not arrive, and why.
@@ -18,7 +20,7 @@ class UploadError(Exception):
     environment: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.retry_after = retry_after
 
 

@@ -21,6 +21,7 @@ from penstock_blob_uploader._journal import Journal, Keeper, NoJournal
 from penstock_blob_uploader._naming import NameTemplate
 from penstock_blob_uploader._order import Overwrite
 from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._printable import printable
 from penstock_blob_uploader._progress import Progress
 from penstock_blob_uploader._put import Bounds, Putter
 from penstock_blob_uploader._queue import Rules, UploadQueue
@@ -169,10 +170,10 @@ class AsyncBlobStorageUploader:
         self._resources.callback(putter.close)
         intents = await self._open_journal(container.url)
         queue = UploadQueue(putter.put, self._rules, self._keeper)
-        self._putter, self._queue = putter, queue
         if intents:
             _logger.info("The journal %s holds %d uploads: they go on.", self._journal, len(intents))
             await queue.resume(intents, time.time())
+        self._putter, self._queue = putter, queue
 
     async def _open_journal(self, url: str) -> list[Intent]:
         """Open the journal, if there is to be one, and return what it holds."""
@@ -287,7 +288,9 @@ class AsyncBlobStorageUploader:
         finally:
             await self._resources.aclose()
         if left:
-            _logger.warning("Shut down with %d files not uploaded, the first is %s.", len(left), left[0])
+            _logger.warning(
+                "Shut down with %d files not uploaded, the first is %s.", len(left), printable(str(left[0]))
+            )
         return left
 
     def statistics(self) -> Statistics:
