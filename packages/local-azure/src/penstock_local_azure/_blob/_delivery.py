@@ -29,9 +29,9 @@ async def deliver(request: web.Request, answer: Answer, fault: Fault | None) -> 
     await response.prepare(request)
     if not _has_no_body(request, answer):
         for piece in _pieces(answer, fault):
-            await response.write(piece)
             if isinstance(fault, SlowBody):
                 await asyncio.sleep(len(piece) / fault.bytes_per_second)
+            await response.write(piece)
     return response
 
 
