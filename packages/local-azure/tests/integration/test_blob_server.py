@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from penstock_local_azure._blob import Blob
@@ -152,6 +153,13 @@ class TestRefusals:
             for parameters, named in refused.items():
                 async with session.get(f"{blob.account_url}/logs/a?{base}&{parameters}") as answer:
                     assert (answer.status, named in await answer.text()) == (HTTPStatus.NOT_IMPLEMENTED, True)
+
+    async def test_name_the_protocol_that_a_signature_wants(self, blob: Blob) -> None:
+        expiry = datetime.now(UTC) + timedelta(hours=1)
+        sas = generate_container_sas("penstocklocal", "logs", blob.account_key, None, "r", expiry, protocol="https")
+        async with BlobServiceClient(blob.account_url, sas) as service:
+            with pytest.raises(HttpResponseError, match="AuthorizationProtocolMismatch"):
+                await service.get_blob_client("logs", "a").download_blob()
 
     async def test_say_that_the_key_is_wrong(self, blob: Blob) -> None:
         async with BlobServiceClient(blob.account_url, b64encode(b"another").decode()) as service:
