@@ -67,6 +67,8 @@ async def test_everything_said_is_there_again_next_time(tmp_path: Path) -> None:
     async with Blob(directory=tmp_path, containers=["logs"]) as blob, client(blob) as logs:
         await logs.set_container_metadata({"purpose": "logs"})
         one = await logs.upload_blob("a/ä", b"data", metadata={"k": "v"})
+        await one.set_blob_metadata({"k": "w"})
+        await (await logs.upload_blob("gone", b"data")).delete_blob()
         large = logs.get_blob_client("large")
         for number in "01":
             await large.stage_block(number, number.encode() * 1000)
