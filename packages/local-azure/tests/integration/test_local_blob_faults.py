@@ -153,8 +153,9 @@ class TestCutRequests:
 
 
 class TestAnswers:
-    async def test_that_are_lost_come_after_the_deed(self, blob: Blob, logs: ContainerClient) -> None:
-        blob.faults.add(CutAnswer(after=0), on="Put Block List")
+    @pytest.mark.parametrize("after", [0.0, 0.5])
+    async def test_that_are_lost_come_after_the_deed(self, blob: Blob, logs: ContainerClient, after: float) -> None:
+        blob.faults.add(CutAnswer(after), on="Put Block List")  # its answer has no body
         one = logs.get_blob_client("a")
         await one.stage_block("0", b"data")
         with pytest.raises((ServiceRequestError, ServiceResponseError)):
@@ -199,8 +200,11 @@ class TestAnswers:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(answer.content.read(1), 0.3)
 
-    async def test_that_stall_at_once_come_after_the_deed(self, blob: Blob, logs: ContainerClient) -> None:
-        blob.faults.add(StalledAnswer(), on="Put Blob")
+    @pytest.mark.parametrize("after", [0.0, 0.5])
+    async def test_that_stall_at_once_come_after_the_deed(
+        self, blob: Blob, logs: ContainerClient, after: float
+    ) -> None:
+        blob.faults.add(StalledAnswer(after), on="Put Blob")
         with pytest.raises((ServiceResponseError, ServiceRequestError)):
             await logs.upload_blob("a", b"data", read_timeout=0.3)
         assert await names(logs) == ["a"]
