@@ -194,10 +194,10 @@ async def main(told: dict[str, Any]) -> None:
     """Hand over everything, wait for it to arrive, and end."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("azure").setLevel(logging.ERROR)
-    if told["die"]:
-        INSTANTS[told["die"]](Death(told["nth"]))
     if told["plant"]:
         PLANTS[told["plant"]]()
+    if told["die"]:
+        INSTANTS[told["die"]](Death(told["nth"]))
     place = Path(told["place"])
     uploader = AsyncBlobStorageUploader(
         None,
