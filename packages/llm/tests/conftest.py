@@ -242,7 +242,7 @@ def _loopback_only() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the machine's environment says must not reach a test."""
-    names = ("ENDPOINT", "DEPLOYMENT_NAME", "API_VERSION", "API_KEY", "SCOPE")
+    names = ("ENDPOINT", "DEPLOYMENT_NAME", "MODEL", "API_VERSION", "API_KEY", "SCOPE")
     for name in (*(f"AZURE_OPENAI_{name}" for name in names), "TOKEN_COUNTER_URL", "TOKEN_COUNTER_KEY"):
         monkeypatch.delenv(name, raising=False)
 

@@ -19,7 +19,7 @@ from ._engines import EngineName, make_engine
 from ._estimate import Estimator
 from ._lane import ChatLane
 from ._native import NativeEngine
-from ._settings import read_deployment
+from ._settings import read_deployment, read_encodings
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -54,7 +54,8 @@ class AzureOpenAIService(Asking):
             enough, if it says so; an answer that is cut off is then asked for once more with all that is allowed.
         deadline: Seconds for one completion with all its attempts and waits, unless a call says otherwise.
         timeout: Seconds without a byte from the endpoint after which an attempt is given up.
-        encodings: Deployment to model or encoding, for deployments whose names do not say their model.
+        encodings: Deployment to model or encoding, for deployments whose names do not say their model. Default for the
+            one that ``AZURE_OPENAI_DEPLOYMENT_NAME`` names: ``AZURE_OPENAI_MODEL``.
         parameters: Further parameters of every request, such as ``{"temperature": 0}``.
 
     Raises:
@@ -90,6 +91,7 @@ class AzureOpenAIService(Asking):
         check_seconds("timeout", timeout)
         check_parameters(parameters)
         deployment = read_deployment(model)
+        encodings = read_encodings(deployment, encodings)
         check_encodings(deployment, encodings)
         if max_completion_tokens is None:
             max_completion_tokens = default_max_completion_tokens(deployment, encodings)

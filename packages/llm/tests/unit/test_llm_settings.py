@@ -13,6 +13,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from openai import AsyncOpenAI
 
 from penstock_llm import AzureOpenAIService, EndpointUnavailable
+from penstock_token_client import Unlimited
 
 if TYPE_CHECKING:
     from conftest import RecordingQuota, ScriptedEndpoint
@@ -82,6 +83,59 @@ async def test_arguments_win_and_blank_is_unset(
     (seen,) = endpoint.requests
     assert seen.path == "/openai/v1/chat/completions"
     assert (seen.body["model"], seen.headers["authorization"]) == ("gpt-4o", "Bearer mine")
+
+
+@pytest.mark.parametrize(
+    ("model", "encodings", "tokens"),
+    [
+        ("gpt-4o", None, 12),
+        ("gpt-35-turbo", None, 19),
+        ("gpt-35-turbo", {"chat-prod": "gpt-4o"}, 12),
+        ("gpt-35-turbo", {"other": "gpt-4o"}, 19),
+    ],
+)
+def test_the_environment_says_which_model_its_deployment_has(
+    monkeypatch: pytest.MonkeyPatch, model: str, encodings: dict[str, str] | None, tokens: int
+) -> None:
+    set_environment(
+        monkeypatch,
+        {
+            "AZURE_OPENAI_ENDPOINT": "https://example.org",
+            "AZURE_OPENAI_DEPLOYMENT_NAME": "chat-prod",
+            "AZURE_OPENAI_MODEL": f" {model} ",
+        },
+    )
+    service = AzureOpenAIService(api_key="k", encodings=encodings, quota=Unlimited())
+    around = service.count_tokens([{"role": "user", "content": ""}])
+    prompt = [{"role": "user", "content": "Wie geht es dir? Überraschung: Größenverhältnisse"}]
+    assert service.count_tokens(prompt) - around == tokens
+
+
+def test_a_reasoning_model_behind_the_deployment_is_left_room_to_think(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, {"AZURE_OPENAI_DEPLOYMENT_NAME": "chat-prod", "AZURE_OPENAI_MODEL": "o3-mini"})
+    service = AzureOpenAIService(endpoint="https://example.org", api_key="k", quota=Unlimited())
+    prompt = [{"role": "user", "content": "hi"}]
+    assert service.estimate_token_count(prompt) - service.count_tokens(prompt) == 8192
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [(" ", "or set AZURE_OPENAI_MODEL beside AZURE_OPENAI_DEPLOYMENT_NAME"), ("claude", "AZURE_OPENAI_MODEL.*claude")],
+)
+def test_a_deployment_without_a_known_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, model: str, complaint: str
+) -> None:
+    set_environment(monkeypatch, {"AZURE_OPENAI_DEPLOYMENT_NAME": "chat-prod", "AZURE_OPENAI_MODEL": model})
+    with pytest.raises(ValueError, match=complaint):
+        AzureOpenAIService(endpoint="https://example.org", api_key="k", quota=Unlimited())
+
+
+def test_the_environments_model_says_nothing_of_a_deployment_given_as_an_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_environment(monkeypatch, {"AZURE_OPENAI_DEPLOYMENT_NAME": "gpt-4o", "AZURE_OPENAI_MODEL": "gpt-4o"})
+    with pytest.raises(ValueError, match="encodings has no entry for 'chat-prod'"):
+        AzureOpenAIService("chat-prod", endpoint="https://example.org", api_key="k", quota=Unlimited())
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/openai", "/openai/v1/"])
