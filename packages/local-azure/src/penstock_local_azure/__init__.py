@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ._openai import (
         CutAnswer,
         Deployment,
+        ErrorEvent,
         FilteredAnswer,
         FilteredPrompt,
         GatewayPage,
@@ -47,6 +48,7 @@ __all__ = [
     "DeliverAgain",
     "Deployment",
     "DetachLink",
+    "ErrorEvent",
     "FilteredAnswer",
     "FilteredPrompt",
     "GatewayPage",

@@ -16,6 +16,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "DeliverAgain": "_service_bus",
     "Deployment": "_openai",
     "DetachLink": "_service_bus",
+    "ErrorEvent": "_openai",
     "FilteredAnswer": "_openai",
     "FilteredPrompt": "_openai",
     "GatewayPage": "_openai",

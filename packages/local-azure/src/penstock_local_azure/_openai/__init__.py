@@ -4,6 +4,7 @@ from ._deployment import Deployment
 from ._fault_script import Faults
 from ._faults import (
     CutAnswer,
+    ErrorEvent,
     FilteredAnswer,
     FilteredPrompt,
     GatewayPage,
@@ -23,6 +24,7 @@ from ._server import OpenAI
 __all__ = [
     "CutAnswer",
     "Deployment",
+    "ErrorEvent",
     "Faults",
     "FilteredAnswer",
     "FilteredPrompt",

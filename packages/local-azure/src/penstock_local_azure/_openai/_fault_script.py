@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from penstock_local_azure._occasions import Occasions
 
-from ._faults import ChatFault, CutAnswer, Fault, LateAnswer, ServerError, StalledAnswer, Throttled
+from ._faults import ChatFault, CutAnswer, ErrorEvent, Fault, LateAnswer, ServerError, StalledAnswer, Throttled
 
 Operation = Literal["chat", "embeddings"]
 _REQUEST_TIMEOUT: Final = 408
@@ -120,8 +120,10 @@ def check(fault: Fault) -> None:
             raise ValueError(f"status must be 408 or from 500 to 599, not {status}")
         case LateAnswer(seconds) if not 0 < seconds < inf:
             raise ValueError(f"seconds must be positive, not {seconds}")
-        case CutAnswer(after=after) | StalledAnswer(after) if not 0 <= after < 1:
+        case CutAnswer(after=after) | StalledAnswer(after) | ErrorEvent(after) if not 0 <= after < 1:
             raise ValueError(f"after must be from 0 to less than 1, not {after}")
+        case ErrorEvent(code=code) if not code.strip():
+            raise ValueError("code must not be blank")
         case CutAnswer(0, abrupt=False):
             raise ValueError("after must be more than 0 unless abrupt")
         case Throttled(retry_after=wait) | ServerError(retry_after=wait) if wait is not None and not 0 < wait < inf:

@@ -16,7 +16,7 @@ from ._delivery import deliver
 from ._endpoint import Endpoint, Exchange
 from ._fault_script import Operation
 from ._faults import LateAnswer
-from ._requests import ModelRequest
+from ._requests import Arrivals, ModelRequest
 
 if TYPE_CHECKING:
     from ._billing import Billing
@@ -47,7 +47,7 @@ class Routes:
         latency: Callable[[], float],
         *,
         clock: Callable[[], float],
-        requests: list[ModelRequest],
+        requests: Arrivals,
     ) -> None:
         self._endpoints = endpoints
         self._access = access
@@ -98,7 +98,7 @@ class Routes:
             at=self._clock(),
             raw=await http.read(),
         )
-        self._requests.append(request)
+        self._requests.note(request)
         try:
             endpoint, exchange = await self._judged(request, body)
         except ApiError as error:
