@@ -275,3 +275,37 @@ async def test_the_counter_of_the_environment_is_asked_under_the_app_id(
     assert (locked["app_id"], locked["max_tokens"]) == ("feedback", 1024)
     assert (reported["prompt_tokens"], reported["completion_tokens"]) == (9, 3)
     assert endpoint.ids == ["token:rate"]
+
+
+async def test_a_service_that_was_closed_reserves_nothing(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    where: dict[str, Any] = {"quota": quota, "endpoint": endpoint.url, "api_key": "k"}
+    async with AzureOpenAIService(
+        "gpt-4o", embedding_model="text-embedding-3-small", embedding_quota=quota, **where
+    ) as service:
+        pass
+
+    async def read() -> None:
+        async with service.stream_prompt("", "hi"):
+            pytest.fail("there is nothing to read")
+
+    for call in (service.send_prompt("", "hi"), service.create_embedding(["hi"]), read()):
+        with pytest.raises(RuntimeError, match="was closed"):
+            await call
+    assert not quota.reservations
+    assert not endpoint.requests
+
+
+async def test_nor_does_one_whose_fallback_was_closed_ask_that(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    where: dict[str, Any] = {"quota": quota, "endpoint": endpoint.url, "api_key": "k"}
+    endpoint.fails(503)
+    async with AzureOpenAIService("gpt-4o-eu", **where) as second:
+        pass
+    async with AzureOpenAIService("gpt-4o", fallbacks=[second], **where) as service:
+        with pytest.raises(RuntimeError, match="gpt-4o-eu was closed"):
+            await service.send_prompt("", "hi")
+    assert quota.ids == endpoint.ids
+    assert len(quota.ids) == 1
