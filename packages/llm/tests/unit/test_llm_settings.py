@@ -1,6 +1,7 @@
 """Where a service goes: arguments win over the environment, which is read at construction; blank is unset."""
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -309,3 +310,10 @@ async def test_nor_does_one_whose_fallback_was_closed_ask_that(
             await service.send_prompt("", "hi")
     assert quota.ids == endpoint.ids
     assert len(quota.ids) == 1
+
+
+def test_a_test_that_reaches_for_the_network_is_found_out() -> None:
+    with pytest.raises(AssertionError, match=r"a test reached for 192\.0\.2\.1"), socket.socket() as reaching:
+        reaching.connect(("192.0.2.1", 443))
+    with pytest.raises(AssertionError, match="a test reached for name"):
+        socket.getaddrinfo("name.openai.azure.com", 443)
