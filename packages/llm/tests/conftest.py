@@ -138,6 +138,7 @@ class Recorded:
     reserved: int
     max_tokens: int
     deadline: float | None
+    granted_at: float
     reports: list[dict[str, Any]] = field(default_factory=list)
     released: bool = False
     obtained_at: float = field(default_factory=time.monotonic)
@@ -205,7 +206,9 @@ class RecordingQuota(LocalQuota):
         async with super().reserve(
             token_count, max_tokens=max_tokens, requests=requests, deadline=deadline
         ) as reservation:
-            recorded = Recorded(reservation, token_count, max_tokens, deadline)
+            grant = self._gate.pool.ledger.named(reservation.request_id, time.monotonic())
+            assert grant is not None
+            recorded = Recorded(reservation, token_count, max_tokens, deadline, grant.at)
             self.reservations.append(recorded)
             try:
                 yield recorded
