@@ -90,10 +90,10 @@ class Fleet:
 
 
 @asynccontextmanager
-async def endpoint(judge: Literal["exact", "hidden"]) -> AsyncIterator[OpenAI]:
+async def endpoint(judge: Literal["exact", "hidden"], seed: int = SEED) -> AsyncIterator[OpenAI]:
     """Serve, and spoil one answer in five."""
     deployment = Deployment("gpt-4o", tpm=PLAN.tpm, rpm=PLAN.rpm)
-    async with OpenAI([deployment], judge=judge, seed=SEED, latency=0.05) as running:
+    async with OpenAI([deployment], judge=judge, seed=seed, latency=0.05) as running:
         running.faults.add(InvalidAnswer(), chance=0.2, seed=SEED)
         yield running
 
@@ -167,10 +167,11 @@ async def test_tasks_cancelled_at_any_moment_leave_no_request_unpaid(quota: "Rec
     assert await too_early(standin, limited) == []
 
 
-async def test_a_hidden_judge_is_hardly_ever_overrun(quota: "RecordingQuota") -> None:
+@pytest.mark.parametrize("seed", [7, 5], ids=["a little generous", "strict by an eighth"])
+async def test_a_hidden_judge_is_hardly_ever_overrun(quota: "RecordingQuota", seed: int) -> None:
     limited, fleet = quota_of(quota), Fleet()
     async with (
-        endpoint("hidden") as standin,
+        endpoint("hidden", seed) as standin,
         AzureOpenAIService("gpt-4o", quota=limited, endpoint=standin.endpoint, api_key=standin.api_key) as service,
     ):
         await fleet.run(service)
