@@ -3,16 +3,13 @@
 from ._deployment import Deployment
 from ._fault_script import Faults
 from ._faults import (
-    CutAnswer,
     ErrorEvent,
     FilteredAnswer,
     FilteredPrompt,
     GatewayPage,
     InvalidAnswer,
-    LateAnswer,
     Refusal,
     ServerError,
-    StalledAnswer,
     Throttled,
     TruncatedAnswer,
     UnknownLimits,
@@ -22,7 +19,6 @@ from ._requests import ModelRequest
 from ._server import OpenAI
 
 __all__ = [
-    "CutAnswer",
     "Deployment",
     "ErrorEvent",
     "Faults",
@@ -31,12 +27,10 @@ __all__ = [
     "GatewayPage",
     "InvalidAnswer",
     "JudgeKind",
-    "LateAnswer",
     "ModelRequest",
     "OpenAI",
     "Refusal",
     "ServerError",
-    "StalledAnswer",
     "Throttled",
     "TruncatedAnswer",
     "UnknownLimits",

@@ -7,8 +7,10 @@ from typing import Final
 
 from aiohttp import web
 
+from penstock_local_azure._http_faults import CutAnswer, StalledAnswer
+
 from ._endpoint import Exchange
-from ._faults import CutAnswer, Delivery, ErrorEvent, GatewayPage, StalledAnswer
+from ._faults import Delivery, ErrorEvent, GatewayPage
 
 _PAGE: Final = "<html><head><title>Gateway</title></head><body><h1>Try again later</h1></body></html>\n"
 _FAILED: Final = "The server had an error while processing your request."
