@@ -12,12 +12,16 @@ from typing import Any, Literal
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import settings
 
 from penstock_llm import AzureOpenAIService
 from penstock_local_azure import Deployment, OpenAI
 from penstock_token_client import CallStatus, LocalQuota, Reservation
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+settings.register_profile("on a busy machine", deadline=None)
+settings.load_profile("on a busy machine")
 
 
 @dataclass(frozen=True)
