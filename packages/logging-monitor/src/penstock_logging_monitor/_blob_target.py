@@ -63,7 +63,7 @@ class BlobTarget:
         try:
             outcome = await self._uploader.put(path, name, metadata=metadata)
         except Conflict as conflict:
-            raise NameTakenError(name) from conflict
+            raise NameTakenError(name, compared=conflict.length is not None) from conflict
         return Arrival.SAME if isinstance(outcome, Same) else Arrival.CREATED
 
     async def close(self) -> None:

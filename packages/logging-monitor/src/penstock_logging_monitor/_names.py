@@ -51,8 +51,14 @@ def blob_name(header: Header, extension: str = "") -> str:
     The day stands right after the app: a day is listed, or expired by a lifecycle rule, through one prefix.
     """
     opened = _opened(header)
-    folder = f"app={_part(header.app)}/date={opened:%Y-%m-%d}/host={_part(header.host)}/process={_part(header.process)}"
+    folder = folder_of(header.app, f"{opened:%Y-%m-%d}", header.host, header.process)
     return f"{folder}/{opened:%H%M%S}-{base36(header.start_ns)}-{header.seq}{LOG}{extension}"
+
+
+def folder_of(app: str, day: str, host: str, process: str) -> str:
+    """Return the folder of the archive for a process's files of a day."""
+    parts = {"app": app, "date": day, "host": host, "process": process}
+    return "/".join(f"{key}={_segment(value)}" for key, value in parts.items())
 
 
 def conflict_name(name: str, sha256: str) -> str:
@@ -83,6 +89,12 @@ def base36(number: int) -> str:
 
 def _part(text: str) -> str:
     return _UNSAFE.sub("_", text)[:_LONGEST_PART]
+
+
+def _segment(text: str) -> str:
+    """Make a part fit to stand before a slash: Blob Storage refuses a dot there."""
+    part = _part(text)
+    return part[:-1] + "_" if part.endswith(".") else part
 
 
 def _opened(header: Header) -> datetime:
