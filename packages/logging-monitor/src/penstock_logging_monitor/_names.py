@@ -34,7 +34,7 @@ def closed_name(header: Header, *, inode: int | None = None) -> str:
     A writer that closes its own file needs no ``inode``: start and sequence are its alone. Whoever closes a dead
     writer's file adds it: no two files share an inode, so even a hand-made copy is never renamed over the original.
     """
-    host = hashlib.sha256(header.host.encode()).hexdigest()[:8]
+    host = hashlib.sha256(header.host.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     adopted = "" if inode is None else f"-{base36(inode)}"
     prefix = f"{_part(header.app)}-{_part(header.process)}__{_opened(header):%Y-%m-%d}"
     return f"{prefix}.{host}-{base36(header.start_ns)}-{header.seq}{adopted}{LOG}"

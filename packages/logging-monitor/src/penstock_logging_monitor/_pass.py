@@ -105,6 +105,8 @@ class Pass:
                 self._restless = True  # another host, or somebody's hand, was faster
             except OSError as error:
                 self._note_refusal(entry, error)
+            except Exception as error:  # noqa: BLE001  # told and counted; the next file must get its turn
+                self._note_defect(entry, error)
             else:
                 if handed_over:
                     lock.pop_all()
@@ -207,6 +209,12 @@ class Pass:
             f"cannot rename or remove files in {self._directory}, which stay and will be tried again: "
             f"{describe(error)}: give this user the right to write there, and the disk some room",
         )
+
+    def _note_defect(self, entry: Entry, error: Exception) -> None:
+        """Count a file that there is no rule for."""
+        self._see_waiting(entry)
+        self._counts.failed += 1
+        self._notices.tell(entry.name, f"cannot deal with {entry.name}, which stays: {describe(error)}")
 
     async def _make_room(self, entries: list[Entry]) -> None:
         """Keep to the size that the files may take, if there is one."""
