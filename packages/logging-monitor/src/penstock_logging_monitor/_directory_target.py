@@ -44,6 +44,22 @@ class DirectoryTarget:
         """
         return await in_thread(self._copy, path, name)
 
+    async def check(self) -> str:
+        """Try to write; return what was found.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+
+        def write() -> None:
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as folder:
+                one = Path(folder) / "file"
+                one.touch()
+                (Path(folder) / "link").hardlink_to(one)
+
+        await in_thread(write)
+        return "files can be written and linked"
+
     async def close(self) -> None:
         """There is nothing to close."""
 

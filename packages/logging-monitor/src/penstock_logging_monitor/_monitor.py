@@ -21,7 +21,8 @@ from penstock_logging_monitor._policy import Policy
 from penstock_logging_monitor._room import SHIPPED, expire_shipped
 from penstock_logging_monitor._shipper import Shipper, describe
 from penstock_logging_monitor._staging import EXTENSION, Compression
-from penstock_logging_monitor._statistics import MonitorStatistics
+from penstock_logging_monitor._statistics import MonitorStatistics, Sight
+from penstock_logging_monitor._survey import survey
 from penstock_logging_monitor._threads import in_thread
 
 if TYPE_CHECKING:
@@ -143,17 +144,8 @@ class LogMonitorService:
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.target:
             await self.target.open()
-        domain = await in_thread(LockDomain.of, self.directory)
-        self._leases = Leases(self.directory, domain)
-        self._policy = Policy(
-            shipping=self.target is not None,
-            older=self._older,
-            domain=domain,
-            leases=self._leases,
-            retention=self._retention,
-            max_disk=self._max_disk,
-        )
-        self._shipper = self._make_shipper(self.target, domain) if self.target else None
+        self._policy = await in_thread(self._make_policy)
+        self._shipper = self._make_shipper(self.target) if self.target else None
         self._draining = asyncio.Event()
         self._task = asyncio.create_task(self._watch(), name="penstock-log-monitor")
 
@@ -197,7 +189,27 @@ class LogMonitorService:
     ) -> None:
         await self.shutdown()
 
-    def _make_shipper(self, target: Target, domain: LockDomain) -> Shipper:
+    async def survey(self) -> Sight:
+        """Look at the directory without changing anything in it; also while no monitor runs.
+
+        Raises:
+            OSError: The directory cannot be listed.
+        """
+        return await in_thread(lambda: survey(self.directory, self._make_policy(), now=time.time()))
+
+    def _make_policy(self) -> Policy:
+        domain = LockDomain.of(self.directory)
+        return Policy(
+            shipping=self.target is not None,
+            older=self._older,
+            domain=domain,
+            leases=Leases(self.directory, domain),
+            retention=self._retention,
+            max_disk=self._max_disk,
+        )
+
+    def _make_shipper(self, target: Target) -> Shipper:
+        domain = self._policy.domain
         return Shipper(
             target=target,
             compression=self._compression,
@@ -223,7 +235,7 @@ class LogMonitorService:
         """Look once; None when the directory cannot be looked at."""
         look = Pass(self.directory, self._policy, self._shipper, self._statistics, self._notices)
         try:
-            await in_thread(self._leases.renew)
+            await in_thread(self._policy.leases.renew)
             await look.run()
             await self._expire_shipped()
         except Exception as error:  # noqa: BLE001  # whatever it is: a monitor that has ended ships nothing
