@@ -67,6 +67,12 @@ def conflict_name(name: str, sha256: str) -> str:
     return f"{stem}.conflict-{sha256[:8]}{dot}{extension}"
 
 
+def content_name(name: str, sha256: str) -> str:
+    """Return the blob name for a file where what is there cannot be compared: who finds it taken knows by what."""
+    stem, dot, extension = name.rpartition(LOG)
+    return f"{stem}-{sha256[:16]}{dot}{extension}"
+
+
 def is_log(name: str) -> bool:
     """Say whether a directory entry is a log file."""
     return name.endswith(LOG)

@@ -93,6 +93,7 @@ class Pass:
     async def _attend(self, entry: Entry) -> None:
         """Do what is due for one file; whatever is wrong with it concerns no other."""
         if self._shipper and self._shipper.is_carrying(entry.name):
+            self._see_waiting(entry)
             return
         log = self._claim(entry)
         if log is None:
@@ -160,12 +161,11 @@ class Pass:
         if self._shipper is None or origin is None or (copying and self._shipper.has_copied(log)):
             self._leave(log.facts)
             return False
-        if self._shipper.may_try(log.path.name):
-            left = self._end - time.monotonic()
-            if await self._shipper.begin(log, origin, copying=copying, within=left):
-                return True
         self._see_waiting(Entry(log.facts.written, log.path.name, log.facts.size))
-        return False
+        if not self._shipper.may_try(log.path.name):
+            return False
+        left = self._end - time.monotonic()
+        return await self._shipper.begin(log, origin, copying=copying, within=left)
 
     def _remove(self, log: ClaimedLog, *, expired: bool) -> None:
         log.remove()

@@ -12,7 +12,7 @@ class Sight:
     Attributes:
         oldest_waiting: When the oldest file that is ready for the archive was last written, in epoch seconds; None:
             there is none.
-        waiting: Files that are ready for the archive, or soon will be: their uploads failed, or it is not their turn.
+        waiting: Files that are ready for the archive: on their way, not yet at their turn, or to be tried again.
         waiting_bytes: Bytes of these.
         live: Files that somebody has locked: a living writer, or another monitor.
         kept: Files that stay because there is no archive.
