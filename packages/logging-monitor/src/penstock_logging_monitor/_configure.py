@@ -72,11 +72,14 @@ def get_logger(name: str, log_level: int | str | None = None) -> logging.Logger:
     Args:
         name: As in `logging.getLogger`: the same name gives the same logger.
         log_level: The logger's own level. None: left as it is.
+
+    Raises:
+        ValueError: The level is none; nothing is set up then.
     """
-    configure_logging()
     logger = logging.getLogger(name)
     if log_level is not None:
         logger.setLevel(log_level)
+    configure_logging()
     return logger
 
 
