@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from penstock_logging_monitor import _lock, _pass, _series, _ship, _writer
+from penstock_logging_monitor import _lock, _series, _ship, _shipper, _writer
 from penstock_logging_monitor._header import read_first_line
 from penstock_logging_monitor._names import is_current
 
@@ -90,13 +90,13 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-async def remove_although_it_failed(log: ClaimedLog, *args: Any) -> _ship.Shipped:
+async def remove_although_it_failed(log: ClaimedLog, *args: Any, **options: Any) -> _ship.Receipt:
     """Take an upload for done, whatever came of it."""
     try:
-        return await _really_ship(log, *args)
+        return await _really_ship(log, *args, **options)
     except ConnectionError:
         log.remove()
-        return _ship.Shipped.CREATED
+        return _ship.Receipt(_ship.Shipped.CREATED, torn=False)
 
 
 def buffer_first(file: CurrentFile, data: bytes) -> None:
@@ -122,7 +122,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "closed files unlocked": (_lock, "claim", claim_closed_files_unlocked),
     "locks ignored": (_lock, "try_lock", ignore_some_locks),
     "process ids for locks": (_lock, "claim", claim_by_process_id),
-    "removed unshipped": (_pass, "ship", remove_although_it_failed),
+    "removed unshipped": (_shipper, "ship", remove_although_it_failed),
     "buffered": (_writer.CurrentFile, "append", buffer_first),
     "child unlocks": (_series.FileSeries, "abandon", unlock_what_is_the_parents),
 }
