@@ -120,3 +120,9 @@ class UploaderClosedError(UploadError, RuntimeError):
 
 class NotUploadedError(UploadError):
     """The uploader was shut down before this file had arrived for certain; the source file is kept."""
+
+
+class JournalError(UploadError):
+    """The journal cannot be used: held by another process, damaged, read-only, of another version, or its disk full."""
+
+    environment = True

@@ -15,7 +15,7 @@ from penstock_blob_uploader import (
     AsyncBlobStorageUploader,
     Created,
     FileVanishedError,
-    Same,
+    Outcome,
     UploaderClosedError,
 )
 from penstock_local_azure import Blob
@@ -51,7 +51,7 @@ async def test_200_files_of_several_producers_arrive_once_with_equal_bytes(
     contents = {f"p{producer}-{n}.bin": os.urandom(n * 997) for producer in range(5) for n in range(40)}
     paths = [written(tmp_path / name, content) for name, content in contents.items()]
 
-    async def produce(share: list[Path]) -> list[Created | Same]:
+    async def produce(share: list[Path]) -> list[Outcome]:
         handles = [await uploader.upload_file(path, app_name="test") for path in share]
         return [await handle for handle in handles]
 

@@ -6,9 +6,9 @@ import filecmp
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from penstock_logging_monitor._errors import NameTakenError
+from penstock_logging_monitor._errors import LogMonitorError, NameTakenError
 from penstock_logging_monitor._target import Arrival
 from penstock_logging_monitor._threads import in_thread
 
@@ -39,9 +39,26 @@ class DirectoryTarget:
 
         Raises:
             NameTakenError: Other content has this name.
+            LogMonitorError: The directory cannot be written.
+            OSError: The file cannot be read.
+        """
+        return await in_thread(self._copy, path, name)
+
+    async def check(self) -> str:
+        """Try to write; return what was found.
+
+        Raises:
             OSError: It cannot be written.
         """
-        return await in_thread(_copy_once, path, self._root / name, name)
+
+        def write() -> None:
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as folder:
+                one = Path(folder) / "file"
+                one.touch()
+                (Path(folder) / "link").hardlink_to(one)
+
+        await in_thread(write)
+        return "files can be written and linked"
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -49,12 +66,22 @@ class DirectoryTarget:
     def __str__(self) -> str:
         return f"directory {self._root}"
 
+    def _copy(self, source: Path, name: str) -> Arrival:
+        with source.open("rb") as file:  # what cannot be read is the file's trouble, all else the directory's
+            try:
+                return _copy_once(file, source, self._root / name, name)
+            except OSError as error:
+                raise LogMonitorError(
+                    f"cannot write into the archive {self._root} ({error.strerror}): make room there, or give this "
+                    "user the right to write",
+                    environment=True,
+                ) from error
 
-def _copy_once(source: Path, place: Path, name: str) -> Arrival:
+
+def _copy_once(file: BinaryIO, source: Path, place: Path, name: str) -> Arrival:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", suffix=".part") as copy:
-        with source.open("rb") as file:
-            shutil.copyfileobj(file, copy)
+        shutil.copyfileobj(file, copy)
         copy.flush()
         try:
             place.hardlink_to(copy.name)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from penstock_logging_monitor import _fork
 from penstock_logging_monitor._header import describe_process
 from penstock_logging_monitor._losses import Losses, say
+from penstock_logging_monitor._redaction import redact_secrets
 from penstock_logging_monitor._rotation import RotationRule
 from penstock_logging_monitor._series import FileSeries
 
@@ -59,6 +60,7 @@ class LogFileHandler(logging.Handler):
         app: Name of the application.
         process: Name of the process; None: ``worker-{pid}``, which every forked child has for itself.
         max_bytes: About how many bytes a file may grow to.
+        redact: Cuts secrets out of each line. None: lines are written as they are.
         clock_ns: Epoch nanoseconds; decides days and start times.
         monotonic: Seconds; decides when to look after the file.
     """
@@ -70,6 +72,7 @@ class LogFileHandler(logging.Handler):
         app: str,
         process: str | None = None,
         max_bytes: int = MAX_BYTES,
+        redact: Callable[[str], str] | None = redact_secrets,
         clock_ns: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +81,7 @@ class LogFileHandler(logging.Handler):
         self._app = app
         self._process = process
         self._rule = RotationRule(max_bytes)
+        self._redact = redact
         self._clock_ns = clock_ns
         self._monotonic = monotonic
         self._held_for_fork = False
@@ -164,8 +168,11 @@ class LogFileHandler(logging.Handler):
         )
 
     def _to_bytes(self, record: logging.LogRecord) -> bytes:
+        line = self.format(record)
+        if self._redact:
+            line = self._redact(line)
         # A lone surrogate cannot be UTF-8; as \udcxx it stays readable, and is what JSON itself would write.
-        return (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        return (line + "\n").encode("utf-8", "backslashreplace")
 
     def _tell_losses(self, lost: int) -> None:
         """Put into the log itself how many records are missing from it."""

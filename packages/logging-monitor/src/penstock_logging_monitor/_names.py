@@ -35,7 +35,7 @@ def closed_name(header: Header, *, inode: int) -> str:
     a clock that is set back may start a namesake at the same moment, and a hand-made copy has its original's header:
     neither must be renamed over the other.
     """
-    host = hashlib.sha256(header.host.encode()).hexdigest()[:8]
+    host = hashlib.sha256(header.host.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     prefix = f"{_part(header.app)}-{_part(header.process)}__{_opened(header):%Y-%m-%d}"
     return f"{prefix}.{host}-{base36(header.start_ns)}-{header.seq}-{base36(inode)}{LOG}"
 
@@ -51,14 +51,26 @@ def blob_name(header: Header, extension: str = "") -> str:
     The day stands right after the app: a day is listed, or expired by a lifecycle rule, through one prefix.
     """
     opened = _opened(header)
-    folder = f"app={_part(header.app)}/date={opened:%Y-%m-%d}/host={_part(header.host)}/process={_part(header.process)}"
+    folder = folder_of(header.app, f"{opened:%Y-%m-%d}", header.host, header.process)
     return f"{folder}/{opened:%H%M%S}-{base36(header.start_ns)}-{header.seq}{LOG}{extension}"
+
+
+def folder_of(app: str, day: str, host: str, process: str) -> str:
+    """Return the folder of the archive for a process's files of a day."""
+    parts = {"app": app, "date": day, "host": host, "process": process}
+    return "/".join(f"{key}={_segment(value)}" for key, value in parts.items())
 
 
 def conflict_name(name: str, sha256: str) -> str:
     """Return the blob name for a file whose own name is taken by other content."""
     stem, dot, extension = name.rpartition(LOG)
     return f"{stem}.conflict-{sha256[:8]}{dot}{extension}"
+
+
+def content_name(name: str, sha256: str) -> str:
+    """Return the blob name for a file where what is there cannot be compared: who finds it taken knows by what."""
+    stem, dot, extension = name.rpartition(LOG)
+    return f"{stem}-{sha256[:16]}{dot}{extension}"
 
 
 def is_log(name: str) -> bool:
@@ -83,6 +95,12 @@ def base36(number: int) -> str:
 
 def _part(text: str) -> str:
     return _UNSAFE.sub("_", text)[:_LONGEST_PART]
+
+
+def _segment(text: str) -> str:
+    """Make a part fit to stand before a slash: Blob Storage refuses a dot there."""
+    part = _part(text)
+    return part[:-1] + "_" if part.endswith(".") else part
 
 
 def _opened(header: Header) -> datetime:

@@ -43,10 +43,16 @@ class Staged:
         return facts | {"torn": "1"} if self.torn else facts
 
 
-def stage(source: Path, part: Path, compression: Compression) -> Staged:
+def stage(source: Path, part: Path, compression: Compression, *, headers: int = 1) -> Staged:
     """Read a log file once: compress it into ``part`` (unless it stays as it is), hash it and count its lines.
 
     The same content gives the same bytes every time, so that an archive can tell a repeated upload from a conflict.
+
+    Args:
+        source: The log file.
+        part: Where to pack it.
+        compression: How to.
+        headers: Lines at its beginning that are no records.
 
     Raises:
         OSError: The file cannot be read, or the compressed one not written.
@@ -61,7 +67,7 @@ def stage(source: Path, part: Path, compression: Compression) -> Staged:
             if pack:
                 pack(chunk)
     path = source if compression == "none" else part
-    return Staged(path, digest.hexdigest(), length, max(feeds - 1, 0), torn=last != b"\n")
+    return Staged(path, digest.hexdigest(), length, max(feeds - headers, 0), torn=last != b"\n")
 
 
 @contextmanager

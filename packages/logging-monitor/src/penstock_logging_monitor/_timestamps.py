@@ -9,13 +9,14 @@ class Timestamps:
     """Writes epoch seconds as ISO 8601 in UTC with microseconds; remembers the second it wrote last."""
 
     def __init__(self) -> None:
-        self._written = (-1, "")  # one tuple, replaced as a whole: threads may share this
+        self._written = ("", "")  # one tuple, replaced as a whole: threads may share this
 
     def of(self, moment: float) -> str:
         """Return, for example, ``2026-03-01T12:00:00.000250Z``."""
-        second, microsecond = divmod(round(moment * 1_000_000), 1_000_000)
+        digits = f"{round(moment * 1_000_000):07d}"
+        second = digits[:-6]
         known, text = self._written
         if second != known:
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
             self._written = (second, text)
-        return f"{text}.{microsecond:06d}Z"
+        return f"{text}{digits[-6:]}Z"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from socket import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,9 +44,9 @@ def process(*command: str) -> Iterator[subprocess.Popen[str]]:
             running.kill()
 
 
-def monitor(logs: Logs, archive: Path, drain: str) -> list[str]:
+def monitor(logs: Logs, archive: Path, drain: str, *more: str) -> list[str]:
     where = ["--logs-dir", str(logs.directory), "--target", str(archive)]
-    return ["-m", "penstock_logging_monitor", "run", *where, "--scan-interval", "0.05", "--drain", drain]
+    return ["-m", "penstock_logging_monitor", "run", *where, "--scan-interval", "0.05", "--drain", drain, *more]
 
 
 def say(writer: subprocess.Popen[str], message: str) -> None:
@@ -103,3 +106,29 @@ def test_when_its_time_is_up_it_says_what_stays(logs: Logs, tmp_path: Path) -> N
     assert shipping.returncode == 0
     assert "1 stay" in output
     assert "shop-slow.current.log" in output
+
+
+def test_while_it_runs_it_can_be_scraped(logs: Logs, tmp_path: Path) -> None:
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    archive = tmp_path / "archive"
+    logs.dead_writer("last words")
+
+    with process(*monitor(logs, archive, "30", "--metrics", port)) as shipping:
+        first_line(shipping)
+        deadline = time.monotonic() + 20
+        while "penstock_logs_adopted_files_total 1.0" not in (text := scrape(port)):
+            assert time.monotonic() < deadline, text
+            time.sleep(0.02)
+        shipping.send_signal(signal.SIGTERM)
+        shipping.communicate(timeout=20)
+
+    assert shipping.returncode == 0
+    assert logs.messages("*.gz", below=archive) == ["last words"]
+
+
+def scrape(port: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
