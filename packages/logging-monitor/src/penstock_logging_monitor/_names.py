@@ -31,9 +31,9 @@ def current_name(app: str, process: str) -> str:
 def closed_name(header: Header, *, inode: int) -> str:
     """Return the immutable name of a closed file.
 
-    The ``inode`` is what no two files share that are there at once. Start and sequence tell one writer's files apart, but
-    a clock that is set back may start a namesake at the same moment, and a hand-made copy has its original's header:
-    neither must be renamed over the other.
+    The ``inode`` is what no two files share that are there at once. Start and sequence tell one writer's files apart,
+    but a clock that is set back may start a namesake at the same moment, and a hand-made copy has its original's
+    header: neither must be renamed over the other.
     """
     host = hashlib.sha256(header.host.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     prefix = f"{_part(header.app)}-{_part(header.process)}__{_opened(header):%Y-%m-%d}"

@@ -141,7 +141,7 @@ def judge(directory: Path, counts: dict[str, Any], archive: Iterator[bytes]) -> 
     account = Account({writer: int(struct.unpack("<q", note)[0]) for writer, note in notes.items() if note})
     for content in archive:
         account.read(content)
-    account.staying = sum(b"\n" in path.read_bytes() for path in (directory / "logs").rglob("*") if path.is_file())
+    account.staying = sum(b"\n" in path.read_bytes() for path in (directory / "logs").rglob("*.log"))
     run = Run(counts, account)
     _log.info(
         "%s; %d lines in %d files, %d torn", counts, sum(account.acknowledged.values()), account.files, account.torn
