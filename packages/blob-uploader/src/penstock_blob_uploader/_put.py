@@ -15,6 +15,7 @@ from penstock_blob_uploader._mapping import code_of, service_errors
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._outcomes import Outcome
 from penstock_blob_uploader._progress import Meter, Progress
+from penstock_blob_uploader._reading_threads import ReadingThreads
 from penstock_blob_uploader._sending import send
 
 _BLOCKS_AT_ONCE = 4
@@ -56,6 +57,7 @@ class Putter:
         self._container = container
         self._create_container = create_container
         self._progress = progress
+        self._threads = ReadingThreads()
         self._files = Gate(bounds.files)
         self._memory = Gate(bounds.memory)
         self._blocks_at_once = max(1, min(_BLOCKS_AT_ONCE, bounds.memory // SINGLE_PUT))
@@ -91,6 +93,10 @@ class Putter:
                     raise
         return True
 
+    def close(self) -> None:
+        """Let go of the threads that read."""
+        self._threads.close()
+
     def _memory_of(self, order: Order) -> int:
         """Return the bytes that carrying out an order holds in memory at most."""
         compressing = min(order.size, 2 * SINGLE_PUT) if order.gzip else 0
@@ -101,7 +107,8 @@ class Putter:
         blob = self._container.get_blob_client(order.blob_name)
         with service_errors(order.doing):
             async with asyncio.timeout(_PATIENCE + order.size / _SLOWEST_RATE):
-                return await send(blob, order, Meter(order, self._progress), blocks_at_once=self._blocks_at_once)
+                meter = Meter(order, self._progress)
+                return await send(blob, order, meter, self._threads, blocks_at_once=self._blocks_at_once)
 
     async def _make_container(self) -> None:
         """Create the container; that somebody else was faster is fine, any other refusal is not."""

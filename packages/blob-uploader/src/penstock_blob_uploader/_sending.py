@@ -1,10 +1,10 @@
 """One file over the wire: in one request if it is small, else block by block."""
 
 import asyncio
-import io
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient
@@ -13,12 +13,16 @@ from penstock_blob_uploader._client import SINGLE_PUT
 from penstock_blob_uploader._compression import GROWTH, Gzipped
 from penstock_blob_uploader._order import GZIP, Order
 from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._pieces import send_in_pieces
 from penstock_blob_uploader._placing import Condition, place
 from penstock_blob_uploader._progress import Meter
 from penstock_blob_uploader._reading import Blocks, read_whole
+from penstock_blob_uploader._reading_threads import ReadingThreads
 
 
-async def send(blob: BlobClient, order: Order, meter: Meter, *, blocks_at_once: int) -> Outcome:
+async def send(
+    blob: BlobClient, order: Order, meter: Meter, threads: ReadingThreads, *, blocks_at_once: int
+) -> Outcome:
     """Make one attempt.
 
     Raises:
@@ -26,13 +30,13 @@ async def send(blob: BlobClient, order: Order, meter: Meter, *, blocks_at_once: 
         AzureError: Anything else the SDK met.
     """
     if order.size <= SINGLE_PUT - (GROWTH if order.gzip else 0):
-        return await _send_whole(blob, order, meter)
-    return await _send_blocks(blob, order, meter, blocks_at_once=blocks_at_once)
+        return await _send_whole(blob, order, meter, threads)
+    return await _send_blocks(blob, order, meter, threads, blocks_at_once=blocks_at_once)
 
 
-async def _send_whole(blob: BlobClient, order: Order, meter: Meter) -> Outcome:
+async def _send_whole(blob: BlobClient, order: Order, meter: Meter, threads: ReadingThreads) -> Outcome:
     """Send a small file in one request; the service checks the body against its MD5."""
-    content = await asyncio.to_thread(read_whole, order.path, order.snapshot, gzip=order.gzip)
+    content = await threads.run(order.size, partial(read_whole, order.path, order.snapshot, gzip=order.gzip))
 
     async def write(condition: Condition) -> None:
         await blob.upload_blob(
@@ -41,6 +45,7 @@ async def _send_whole(blob: BlobClient, order: Order, meter: Meter) -> Outcome:
             overwrite=True,  # the condition says whether it really may
             metadata=order.labels(content.sha256),
             content_settings=_settings(order, md5=content.md5),
+            raw_request_hook=send_in_pieces,
             **condition,
         )
 
@@ -49,10 +54,12 @@ async def _send_whole(blob: BlobClient, order: Order, meter: Meter) -> Outcome:
     return outcome
 
 
-async def _send_blocks(blob: BlobClient, order: Order, meter: Meter, *, blocks_at_once: int) -> Outcome:
+async def _send_blocks(
+    blob: BlobClient, order: Order, meter: Meter, threads: ReadingThreads, *, blocks_at_once: int
+) -> Outcome:
     """Stage a large file block by block and commit it once it is found unchanged."""
     async with _opened(order) as blocks:
-        staged = await _stage_all(blob, blocks, meter, blocks_at_once)
+        staged = await _stage_all(blob, blocks, meter, threads, blocks_at_once)
 
     async def write(condition: Condition) -> None:
         await blob.commit_block_list(
@@ -71,7 +78,9 @@ def _settings(order: Order, *, md5: bytes | None = None) -> ContentSettings:
     )
 
 
-async def _stage_all(blob: BlobClient, blocks: Blocks | Gzipped, meter: Meter, at_once: int) -> list[BlobBlock]:
+async def _stage_all(
+    blob: BlobClient, blocks: Blocks | Gzipped, meter: Meter, threads: ReadingThreads, at_once: int
+) -> list[BlobBlock]:
     """Read and send all blocks, so many at a time; when one fails, the others end with it."""
     # Ids of this attempt only: two uploaders of one name must never commit each other's blocks.
     attempt = secrets.token_hex(8)
@@ -81,8 +90,7 @@ async def _stage_all(blob: BlobClient, blocks: Blocks | Gzipped, meter: Meter, a
 
     async def stage(block_id: str, data: bytes, holds: int) -> None:
         try:
-            # A stream is written in small pieces that let the loop breathe; bytes would be written in one go.
-            await blob.stage_block(block_id, io.BytesIO(data), length=len(data))
+            await blob.stage_block(block_id, data, length=len(data), raw_request_hook=send_in_pieces)
             meter.add(holds)
         finally:
             room.release()
@@ -90,7 +98,7 @@ async def _stage_all(blob: BlobClient, blocks: Blocks | Gzipped, meter: Meter, a
     try:
         async with asyncio.TaskGroup() as group:
             # Room is made before a block is read, so no more than ``at_once`` of them are ever in memory.
-            while await room.acquire() and (data := await asyncio.to_thread(blocks.next_block)):
+            while await room.acquire() and (data := await threads.run(SINGLE_PUT, blocks.next_block)):
                 block_id = f"{attempt}-{len(staged):06d}"
                 staged.append(BlobBlock(block_id=block_id))
                 holds, read = blocks.length - read, blocks.length

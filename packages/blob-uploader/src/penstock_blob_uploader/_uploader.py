@@ -166,6 +166,7 @@ class AsyncBlobStorageUploader:
         putter = Putter(
             container, create_container=self._create_container, bounds=self._bounds, progress=self._progress
         )
+        self._resources.callback(putter.close)
         intents = await self._open_journal(container.url)
         queue = UploadQueue(putter.put, self._rules, self._keeper)
         self._putter, self._queue = putter, queue

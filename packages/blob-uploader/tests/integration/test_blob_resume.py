@@ -39,9 +39,14 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def put_and_die(self, order):
+async def put_later(self, order):
+    await all_queued.wait()
+    return die() if instant == "queued" else await put_once(self, order)
+
+
+async def put_once(self, order):
     outcome = await put(self, order)
-    die()
+    return die() if instant == "committed" else outcome
 
 
 def delete_and_die(path, expected):
@@ -49,11 +54,8 @@ def delete_and_die(path, expected):
     die()
 
 
+Putter.put, all_queued = put_later, asyncio.Event()
 match instant:
-    case "queued":
-        Putter.put = die
-    case "committed":
-        Putter.put = put_and_die
     case "noted":
         _queue.delete = die
     case "deleted":
@@ -66,7 +68,7 @@ async def main():
     )
     async with uploader:
         await asyncio.gather(*map(uploader.upload_file, paths))
-        print("queued", flush=True)
+        all_queued.set()
         await asyncio.Event().wait()
 
 
@@ -219,7 +221,7 @@ async def test_a_file_handed_over_again_while_it_is_queued_is_one_upload(
 
     assert all(isinstance(outcome, Created) for outcome in outcomes)
     assert second.statistics().created == 3
-    assert blob.stats()["requests"]["Put Blob"] == 3  # type: ignore[index]  # counts by name
+    assert blob.stats()["requests"]["Put Blob"] == 3
     async with uploader_to(front, **options) as third:
         assert third.statistics().resumed == 0
 
@@ -228,8 +230,9 @@ async def test_a_file_handed_over_again_in_another_state_is_another_upload(front
     front.break_down(403, "AuthorizationPermissionMismatch")
     (path,) = written(tmp_path / "files", 1)
 
-    async with uploader_to(front) as uploader:
+    async with uploader_to(front, retry_delay=0.5) as uploader:
         before = await uploader.upload_file(path)
+        await until(lambda: uploader.statistics().paused is not None and uploader.statistics().running == 0)
         path.write_bytes(b"changed")
         after = await uploader.upload_file(path)
         front.mend()

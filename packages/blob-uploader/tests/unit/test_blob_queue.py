@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -182,3 +183,17 @@ async def test_giving_up_waiting_does_not_give_up_the_upload() -> None:
 
     go_on.set()
     assert isinstance(await within(upload), Created)
+
+
+async def test_a_queued_file_costs_little_memory() -> None:
+    queue = queue_over(Script(AccessDeniedError("no")).put, max_running=1)
+    queue.add(order("f"))
+    tracemalloc.start()
+
+    handles = [queue.add(order(f"f{n}")) for n in range(2000)]
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert used < 2000 * 3000
+    await queue.stop(drain=0)
+    assert len(handles) == queue.statistics().failed - 1

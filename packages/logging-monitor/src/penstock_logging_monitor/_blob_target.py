@@ -22,6 +22,7 @@ class BlobTarget:
 
     Whether blobs may be looked at is asked once. Where they may only be written, a name that is taken says nothing of
     what has it; so there, names also hold the hash of what was logged, and a taken one is a file that has arrived.
+    Elsewhere that hash in the metadata tells the same, also when another release of zlib has packed the log.
 
     Args:
         account_url: Name or URL of the account; None: ``AZURE_STORAGE_ACCOUNT``.
@@ -71,9 +72,10 @@ class BlobTarget:
         try:
             outcome = await self._uploader.put(path, place, metadata=metadata)
         except Conflict as conflict:
-            if not self._may_read and conflict.length is None:
+            unseen = conflict.length is None
+            if (unseen and not self._may_read) or conflict.metadata.get("raw_sha256") == metadata["raw_sha256"]:
                 return Arrival.SAME
-            raise NameTakenError(name, compared=conflict.length is not None) from conflict
+            raise NameTakenError(name, compared=not unseen) from conflict
         return Arrival.SAME if isinstance(outcome, Same) else Arrival.CREATED
 
     async def check(self) -> str:

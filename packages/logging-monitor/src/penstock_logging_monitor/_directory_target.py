@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import filecmp
+import gzip
+import hashlib
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from penstock_logging_monitor._errors import LogMonitorError, NameTakenError
+from penstock_logging_monitor._staging import EXTENSION
 from penstock_logging_monitor._target import Arrival
 from penstock_logging_monitor._threads import in_thread
 
@@ -21,7 +24,8 @@ class DirectoryTarget:
     """Stores files below a directory, with ``/`` in names as folders.
 
     A file is copied beside its place and then linked into it, which fails where the name exists: readers see whole
-    files only, and none is ever replaced. Metadata is not kept: whoever has the file can count and hash it.
+    files only, and none is ever replaced. Metadata is not kept: whoever has the file can count and hash it, as is done
+    here with one that has the name already.
 
     Args:
         root: The directory; made if missing. Its file system must know hard links.
@@ -34,7 +38,7 @@ class DirectoryTarget:
         """Make the directory."""
         await in_thread(self._root.mkdir, parents=True, exist_ok=True)
 
-    async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:  # noqa: ARG002  # see above
+    async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:
         """Copy a file to its place, unless it is there already.
 
         Raises:
@@ -42,7 +46,7 @@ class DirectoryTarget:
             LogMonitorError: The directory cannot be written.
             OSError: The file cannot be read.
         """
-        return await in_thread(self._copy, path, name)
+        return await in_thread(self._copy, path, name, metadata["raw_sha256"])
 
     async def check(self) -> str:
         """Try to write; return what was found.
@@ -66,10 +70,10 @@ class DirectoryTarget:
     def __str__(self) -> str:
         return f"directory {self._root}"
 
-    def _copy(self, source: Path, name: str) -> Arrival:
+    def _copy(self, source: Path, name: str, raw_sha256: str) -> Arrival:
         with source.open("rb") as file:  # what cannot be read is the file's trouble, all else the directory's
             try:
-                return _copy_once(file, source, self._root / name, name)
+                return _copy_once(file, self._root / name, name, raw_sha256)
             except OSError as error:
                 raise LogMonitorError(
                     f"cannot write into the archive {self._root} ({error.strerror}): make room there, or give this "
@@ -78,7 +82,7 @@ class DirectoryTarget:
                 ) from error
 
 
-def _copy_once(file: BinaryIO, source: Path, place: Path, name: str) -> Arrival:
+def _copy_once(file: BinaryIO, place: Path, name: str, raw_sha256: str) -> Arrival:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", suffix=".part") as copy:
         shutil.copyfileobj(file, copy)
@@ -86,7 +90,16 @@ def _copy_once(file: BinaryIO, source: Path, place: Path, name: str) -> Arrival:
         try:
             place.hardlink_to(copy.name)
         except FileExistsError:
-            if filecmp.cmp(source, place, shallow=False):
+            if _hash_of_log(place) == raw_sha256:
                 return Arrival.SAME
             raise NameTakenError(name) from None
     return Arrival.CREATED
+
+
+def _hash_of_log(place: Path) -> str | None:
+    """Return the SHA-256 of an archived log as it was written; None: it is damaged."""
+    try:
+        with gzip.open(place) if place.suffix == EXTENSION["gzip"] else place.open("rb") as log:
+            return hashlib.file_digest(log, "sha256").hexdigest()
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from penstock_logging_monitor._scan import LogFacts
     from penstock_logging_monitor._shipper import Shipper
 
-_LONGEST = 2.0  # seconds after which the directory is listed anew, however long the backlog
+_LONGEST = 1.0  # seconds after which the directory is listed anew, however long the backlog
 _DIRECTORY = "*directory"
 
 

@@ -111,6 +111,23 @@ async def test_where_blobs_may_only_be_written_a_log_that_arrived_before_is_reco
     assert logs.names() == []
 
 
+async def test_a_log_that_another_zlib_packed_is_recognized_by_what_was_logged(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = logs.dead_writer("once")
+    content = path.read_bytes()
+
+    async with Blob() as azure:
+        with monkeypatch.context() as patch:
+            patch.setattr("penstock_logging_monitor._staging._LEVEL", 0)
+            await drain(logs, azure, "archive")
+        path.write_bytes(content)
+        again = await drain(logs, azure, "archive")
+        blobs = await archived(azure, "archive")
+
+    assert (again.statistics().same, len(blobs)) == (1, 1)
+
+
 @pytest.mark.parametrize("ship", [ship_write_only, lambda logs, azure: drain(logs, azure, "archive")])
 async def test_an_upload_that_is_committed_but_never_answered_arrives_once(logs: Logs, ship: Any) -> None:
     logs.dead_writer("once")

@@ -187,6 +187,37 @@ async def test_an_upload_whose_end_nobody_saw_is_recognized(logs: Logs, tmp_path
     assert logs.names() == []
 
 
+async def test_a_log_that_another_zlib_packed_is_recognized_by_what_was_logged(
+    logs: Logs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = logs.dead_writer("once")
+    copy = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("penstock_logging_monitor._staging._LEVEL", 0)
+        await drain(logs, tmp_path / "archive")
+    path.write_bytes(copy)
+
+    service = await drain(logs, tmp_path / "archive")
+
+    assert service.statistics().same == 1
+    assert logs.messages("*.gz", below=tmp_path / "archive") == ["once"]
+
+
+async def test_a_damaged_file_in_the_archive_is_kept_and_ours_put_beside_it(logs: Logs, tmp_path: Path) -> None:
+    path = logs.dead_writer("once")
+    copy = path.read_bytes()
+    await drain(logs, tmp_path / "archive")
+    (blob,) = (tmp_path / "archive").rglob("*.gz")
+    blob.write_bytes(blob.read_bytes()[:30])
+    path.write_bytes(copy)
+
+    service = await drain(logs, tmp_path / "archive")
+
+    assert service.statistics().conflicts == 1
+    assert logs.messages("*.conflict-*.gz", below=tmp_path / "archive") == ["once"]
+    assert len(blob.read_bytes()) == 30
+
+
 async def test_other_content_under_the_name_is_kept_and_ours_put_beside_it(logs: Logs, tmp_path: Path) -> None:
     path = logs.dead_writer("original")
     header = path.read_bytes().split(b"\n")[0]
