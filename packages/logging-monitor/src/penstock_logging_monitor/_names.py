@@ -1,7 +1,7 @@
 """Names of log files and of the blobs they become; pure functions of the header.
 
 A current file is named for people (``{app}-{process}.current.log``), a closed one also for uniqueness
-(``{app}-{process}__{day}.{host}-{start}-{seq}.log``). The blob name is fixed by the header alone, before the
+(``{app}-{process}__{day}.{host}-{start}-{seq}-{inode}.log``). The blob name is fixed by the header alone, before the
 upload: any monitor that ships the file, however often, arrives at the same one, and create-only writing keeps it so.
 """
 
@@ -28,16 +28,16 @@ def current_name(app: str, process: str) -> str:
     return f"{_part(app)}-{_part(process)}{CURRENT}"
 
 
-def closed_name(header: Header, *, inode: int | None = None) -> str:
+def closed_name(header: Header, *, inode: int) -> str:
     """Return the immutable name of a closed file.
 
-    A writer that closes its own file needs no ``inode``: start and sequence are its alone. Whoever closes a dead
-    writer's file adds it: no two files share an inode, so even a hand-made copy is never renamed over the original.
+    The ``inode`` is what no two files share that are there at once. Start and sequence tell one writer's files apart,
+    but a clock that is set back may start a namesake at the same moment, and a hand-made copy has its original's
+    header: neither must be renamed over the other.
     """
     host = hashlib.sha256(header.host.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    adopted = "" if inode is None else f"-{base36(inode)}"
     prefix = f"{_part(header.app)}-{_part(header.process)}__{_opened(header):%Y-%m-%d}"
-    return f"{prefix}.{host}-{base36(header.start_ns)}-{header.seq}{adopted}{LOG}"
+    return f"{prefix}.{host}-{base36(header.start_ns)}-{header.seq}-{base36(inode)}{LOG}"
 
 
 def set_aside_name(name: str, *, inode: int) -> str:

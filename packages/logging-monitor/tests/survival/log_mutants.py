@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from penstock_logging_monitor import _lock, _series, _ship, _shipper, _writer
+from penstock_logging_monitor import _lock, _series, _ship, _writer
 from penstock_logging_monitor._header import read_first_line
 from penstock_logging_monitor._names import is_current
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock_logging_monitor import Header
-    from penstock_logging_monitor._claimed import ClaimedLog
     from penstock_logging_monitor._series import FileSeries
     from penstock_logging_monitor._writer import CurrentFile
 
@@ -27,7 +26,7 @@ _BUFFER = 4_096  # bytes
 
 _claim = _lock.claim
 _try_lock = _lock.try_lock
-_really_ship = _ship.ship
+_really_copy = _ship.copy
 _append = _writer.CurrentFile.append
 _abandon = _series.FileSeries.abandon
 
@@ -90,12 +89,11 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-async def remove_although_it_failed(log: ClaimedLog, *args: Any, **options: Any) -> _ship.Receipt:
+async def take_for_arrived(*args: Any, **kwargs: Any) -> _ship.Receipt:
     """Take an upload for done, whatever came of it."""
     try:
-        return await _really_ship(log, *args, **options)
+        return await _really_copy(*args, **kwargs)
     except ConnectionError:
-        log.remove()
         return _ship.Receipt(_ship.Shipped.CREATED, torn=False)
 
 
@@ -122,7 +120,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "closed files unlocked": (_lock, "claim", claim_closed_files_unlocked),
     "locks ignored": (_lock, "try_lock", ignore_some_locks),
     "process ids for locks": (_lock, "claim", claim_by_process_id),
-    "removed unshipped": (_shipper, "ship", remove_although_it_failed),
+    "removed unshipped": (_ship, "copy", take_for_arrived),
     "buffered": (_writer.CurrentFile, "append", buffer_first),
     "child unlocks": (_series.FileSeries, "abandon", unlock_what_is_the_parents),
 }
