@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from penstock_logging_monitor._shipper import Shipper
 
 _LONGEST = 1.0  # seconds after which the directory is listed anew, however long the backlog
+_PER_LISTING = 4.0  # but so many times as long as listing took: it must not become all that is done
 _DIRECTORY = "*directory"
 
 
@@ -54,7 +55,7 @@ class Pass:
         self._sight = Sight()
         self._restless = False
         self._refused = False
-        self._end = time.monotonic() + _LONGEST
+        self._end = 0.0
         self.cut_short = False
 
     @property
@@ -69,7 +70,10 @@ class Pass:
         Raises:
             OSError: The directory cannot be listed.
         """
+        begun = time.monotonic()
         entries = await in_thread(logs_oldest_first, self._directory)
+        listed = time.monotonic()
+        self._end = listed + max(_LONGEST, _PER_LISTING * (listed - begun))
         self._forget_files_but({entry.name for entry in entries})
         await self._make_room(entries)
         queue = FairQueue(entries)
