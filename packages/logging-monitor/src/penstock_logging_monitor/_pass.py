@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from penstock_logging_monitor._shipper import Shipper
 
 _LONGEST = 1.0  # seconds after which the directory is listed anew, however long the backlog
-_PER_LISTING = 4.0  # but so many times as long as listing took: it must not become all that is done
 _DIRECTORY = "*directory"
 
 
@@ -73,7 +72,7 @@ class Pass:
         begun = time.monotonic()
         entries = await in_thread(logs_oldest_first, self._directory)
         listed = time.monotonic()
-        self._end = listed + max(_LONGEST, _PER_LISTING * (listed - begun))
+        self._end = listed + max(_LONGEST, listed - begun)  # listing must not become all that is done
         self._forget_files_but({entry.name for entry in entries})
         await self._make_room(entries)
         queue = FairQueue(entries)

@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 FILES = 20_000
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-SECONDS = 8.0
+SECONDS = 10.0
 FIRST = 1.0 if FULL else 3.0  # seconds until the first file is in the archive; a quick run may find the machine busy
 MEMORY = 32 * 1024 * 1024  # bytes, above what the monitor needs when the first file has arrived
-SOON = 5.0  # seconds in which a file that was closed just now must have arrived, on a busy machine too
+SOON = 3.0 if FULL else 8.0  # seconds in which a file that was closed just now must have arrived
 
 
 class OneFileEach:
