@@ -54,7 +54,7 @@ class Pass:
         self._sight = Sight()
         self._restless = False
         self._refused = False
-        self._end = time.monotonic() + _LONGEST
+        self._end = 0.0
         self.cut_short = False
 
     @property
@@ -69,7 +69,10 @@ class Pass:
         Raises:
             OSError: The directory cannot be listed.
         """
+        begun = time.monotonic()
         entries = await in_thread(logs_oldest_first, self._directory)
+        listed = time.monotonic()
+        self._end = listed + max(_LONGEST, listed - begun)  # listing must not become all that is done
         self._forget_files_but({entry.name for entry in entries})
         await self._make_room(entries)
         queue = FairQueue(entries)

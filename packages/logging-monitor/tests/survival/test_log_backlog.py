@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 FILES = 20_000
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-SECONDS = 6.0
+SECONDS = 10.0
 FIRST = 1.0 if FULL else 3.0  # seconds until the first file is in the archive; a quick run may find the machine busy
 MEMORY = 32 * 1024 * 1024  # bytes, above what the monitor needs when the first file has arrived
-SOON = 5.0  # seconds in which a file that was closed just now must have arrived, on a busy machine too
+SOON = 3.0 if FULL else 8.0  # seconds in which a file that was closed just now must have arrived
 
 
 class OneFileEach:
@@ -83,13 +83,13 @@ def test_a_backlog_is_worked_off_and_holds_up_nobody(tmp_path: Path) -> None:
             living.log()
             memory.append(psutil.Process(running.pid).memory_info().rss)
             time.sleep(0.1)
-        waiting = len(list(logs.glob("*-backlog__*")))
+        end, waiting = time.time(), len(list(logs.glob("*-backlog__*")))
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=30)
 
     arrived, when = archived(archive)
     lags = sorted(when[message] - closed for message, closed in living.closed.items() if message in when)
-    late = [message for message, closed in living.closed.items() if when.get(message, time.time()) > closed + SOON]
+    late = [message for message, closed in living.closed.items() if when.get(message, end) > closed + SOON]
     _log.info("first after %.2f s, %d wait, longest lag %.2f s", first, waiting, lags[-1])
     _log.info("memory from %d to %d KiB", memory[0] // 1024, max(memory) // 1024)
     assert waiting == 0 if FULL else waiting > len(living.closed)

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock_logging_monitor import Arrival, LogMonitorService
-from penstock_logging_monitor._listing import Entry, FairQueue
+from penstock_logging_monitor import Arrival, LogMonitorService, _pass
+from penstock_logging_monitor._listing import Entry, FairQueue, logs_oldest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -227,6 +227,23 @@ async def test_what_is_closed_now_does_not_wait_behind_a_backlog(logs: Logs) -> 
 
     assert behind < 20
     assert len(archive.messages) == 61
+
+
+async def test_a_directory_that_takes_long_to_list_is_worked_off_all_the_same(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def list_slowly(directory: Path) -> list[Entry]:
+        time.sleep(0.05)
+        return logs_oldest_first(directory)
+
+    monkeypatch.setattr(_pass, "_LONGEST", 0.01)
+    monkeypatch.setattr(_pass, "logs_oldest_first", list_slowly)
+    closed(logs, "patient")
+    archive = Archive()
+
+    await drain(logs, archive)
+
+    assert archive.messages == ["patient"]
 
 
 async def test_the_oldest_waiting_file_is_known_by_its_last_line(logs: Logs) -> None:
