@@ -71,10 +71,10 @@ class Pass:
         """
         begun = time.monotonic()
         entries = await in_thread(logs_oldest_first, self._directory)
-        listed = time.monotonic()
-        self._end = listed + max(_LONGEST, listed - begun)  # listing must not become all that is done
         self._forget_files_but({entry.name for entry in entries})
         await self._make_room(entries)
+        listed = time.monotonic()
+        self._end = listed + max(_LONGEST, listed - begun)  # listing must not become all that is done
         queue = FairQueue(entries)
         while entry := queue.next():
             if time.monotonic() >= self._end:
