@@ -235,7 +235,7 @@ class Pass:
 
     def _may_go(self, facts: LogFacts) -> bool:
         """Say whether a file is complete, so that it may be removed for want of room."""
-        return not is_current(facts.name) and self._judge(facts) in (Action.SHIP, Action.KEEP)
+        return self._judge(facts) in (Action.SHIP, Action.KEEP)
 
     async def _report(self) -> None:
         self._sight.quarantined = await in_thread(count_quarantined, self._directory)
