@@ -122,6 +122,7 @@ class LogMonitorService:
         self._max_disk = max_disk
         self._statistics = MonitorStatistics()
         self._notices = Notices()
+        self._patience = Patience(time.monotonic)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -151,6 +152,8 @@ class LogMonitorService:
     async def shutdown(self, drain: float = 28.0) -> list[str]:
         """Ship what there is, wait for living writers and ship theirs too, then stop.
 
+        What failed before is tried again at once, however long it was to wait.
+
         Args:
             drain: Seconds until it stops in any case. Nothing is lost by that: what stays is the next monitor's.
 
@@ -161,6 +164,7 @@ class LogMonitorService:
         if task is None:
             return []
         close_own_file()
+        self._patience.end_all_waits()
         self._draining.set()
         try:
             await asyncio.wait({task}, timeout=drain)
@@ -214,7 +218,7 @@ class LogMonitorService:
             compression=self._compression,
             limit=self._concurrency,
             counts=self._statistics,
-            patience=Patience(time.monotonic),
+            patience=self._patience,
             notices=self._notices,
             keep=self._keep,
             part_mark=f".{domain.boot_id}" if domain.shared else "",

@@ -57,6 +57,11 @@ class Patience:
         self._arrivals += 1
         self._failures.pop(ARCHIVE, None)
 
+    def end_all_waits(self) -> None:
+        """Let everything be tried at once, because there may be no later."""
+        for failures in self._failures.values():
+            failures.not_before = 0.0
+
     def forget_files_but(self, names: Collection[str]) -> None:
         """Drop what is remembered of files that are gone."""
         self._failures = {name: seen for name, seen in self._failures.items() if name in names or name == ARCHIVE}
