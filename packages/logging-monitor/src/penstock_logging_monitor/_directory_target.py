@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import shutil
+import stat
 import tempfile
 import zlib
 from pathlib import Path
@@ -16,7 +18,6 @@ from penstock_logging_monitor._target import Arrival
 from penstock_logging_monitor._threads import in_thread
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
 
@@ -87,6 +88,7 @@ def _copy_once(file: BinaryIO, place: Path, name: str, raw_sha256: str) -> Arriv
     with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", suffix=".part") as copy:
         shutil.copyfileobj(file, copy)
         copy.flush()
+        Path(copy.name).chmod(stat.S_IMODE(os.fstat(file.fileno()).st_mode))  # temporary files are nobody else's
         try:
             place.hardlink_to(copy.name)
         except FileExistsError:

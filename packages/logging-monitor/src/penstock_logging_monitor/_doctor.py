@@ -87,7 +87,7 @@ def _try_a_file(directory: Path) -> Iterator[Finding]:
     path = Path(name)
     try:
         yield _examine_locks(fd, path)
-        yield _examine_clock(fd)
+        yield _examine_clock(path)
         path = path.rename(path.with_suffix(".renamed"))
         yield Finding(check="permissions", text=f"files in {directory} can be made, renamed and removed")
     except OSError as error:
@@ -120,9 +120,9 @@ def _examine_locks(fd: int, path: Path) -> Finding:
     )
 
 
-def _examine_clock(fd: int) -> Finding:
-    os.utime(fd)
-    skew = os.fstat(fd).st_mtime - time.time()
+def _examine_clock(path: Path) -> Finding:
+    path.touch()
+    skew = path.stat().st_mtime - time.time()
     text = f"the file system's clock is {skew:+.1f} s from this host's"
     if abs(skew) <= _LARGEST_SKEW:
         return Finding(check="clock", text=text)

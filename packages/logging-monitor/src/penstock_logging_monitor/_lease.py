@@ -18,6 +18,7 @@ LEASE = 60.0  # seconds
 GRACE = 600.0  # seconds
 
 _PREFIX = ".penstock-lease-"
+_LONGEST = 64  # characters; a header may say anything
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -59,4 +60,4 @@ class Leases:
         return self._now is not None and self._now - renewed > LEASE + GRACE
 
     def _path(self, boot_id: str) -> Path:
-        return self._directory / (_PREFIX + _UNSAFE.sub("_", boot_id))
+        return self._directory / (_PREFIX + _UNSAFE.sub("_", str(boot_id))[:_LONGEST])

@@ -23,6 +23,10 @@ class Notices:
             self._told.add(subject)
             _log.warning("%s", text)
 
+    def say(self, text: str) -> None:
+        """Warn of what happens once."""
+        _log.warning("%s", text)
+
     def ended(self, subject: str, text: str) -> None:
         """Say that a trouble is over, if it was told."""
         if subject in self._told:

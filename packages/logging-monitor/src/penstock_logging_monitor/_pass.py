@@ -177,7 +177,7 @@ class Pass:
 
     def _put_aside(self, log: ClaimedLog, trouble: Trouble) -> None:
         place = put_aside(log, trouble.value)
-        self._notices.tell(f"*quarantine {place.name}", f"put aside: {place}: {trouble.value}")
+        self._notices.say(f"put aside: {place}: {trouble.value}")
 
     def _await_lease(self, header: Header) -> None:
         self._sight.other_hosts += 1

@@ -155,11 +155,9 @@ class Shipper:
         try:
             place = put_aside(log, reason)
         except OSError as error:
-            self.notices.tell(f"*quarantine {log.path.name}", f"cannot put {log.path.name} aside: {describe(error)}")
+            self.notices.tell(log.path.name, f"cannot put {log.path.name} aside: {describe(error)}")
         else:
-            self.notices.tell(
-                f"*quarantine {log.path.name}", f"put aside, because it cannot be shipped: {place}: {reason}"
-            )
+            self.notices.say(f"put aside, because it cannot be shipped: {place}: {reason}")
 
 
 def describe(error: Exception) -> str:

@@ -401,14 +401,14 @@ class TestLogMonitorServiceOrphanDetection:
     async def test_an_empty_log_that_nobody_has_locked_is_removed_but_not_under_a_living_process(
         self, logs: Logs
     ) -> None:
-        for process in (f"worker-{GONE}", "checkout", f"worker-{ALIVE}"):
-            older(logs, f"shop-{process}.current.log", "", age=11 * MINUTE)
+        for process in (f"shop-worker-{GONE}", "shop-checkout", f"shop-worker-{ALIVE}", f"till-worker-{ALIVE}"):
+            older(logs, f"{process}.current.log", "", age=11 * MINUTE)
         archive = Archive()
 
         service = await scan(logs, archive)
 
         assert archive.blobs == {}
-        assert logs.names() == [f"shop-worker-{ALIVE}.current.log"]
+        assert logs.names() == [f"shop-worker-{ALIVE}.current.log", f"till-worker-{ALIVE}.current.log"]
         assert service.statistics().removed == 2
 
 

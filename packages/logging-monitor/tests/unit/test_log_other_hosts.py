@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import time
 from types import SimpleNamespace
@@ -57,6 +59,17 @@ def lease(logs: Logs, *, age: float) -> None:
     path.touch()
     moment = time.time() - age
     os.utime(path, (moment, moment))
+
+
+def lease_age(logs: Logs, boot_id: str) -> float:
+    try:
+        return time.time() - (logs.directory / f".penstock-lease-{boot_id}").stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def make_older(logs: Logs, boot_id: str) -> None:
+    os.utime(logs.directory / f".penstock-lease-{boot_id}", (0, 0))
 
 
 async def look(logs: Logs, archive: Path) -> LogMonitorService:
@@ -125,15 +138,33 @@ async def test_a_host_that_never_had_a_lease_is_never_guessed_dead_and_named_onc
 
 
 @pytest.mark.usefixtures("on_nfs")
+@pytest.mark.parametrize("boot_id", ["../../escape", "x" * 5000, 7, None])
+async def test_whatever_a_header_says_for_a_host_it_is_only_another_host(
+    logs: Logs, tmp_path: Path, boot_id: object
+) -> None:
+    path = logs.dead_writer("theirs")
+    header, records = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(json.dumps(json.loads(header) | {"boot_id": boot_id}).encode() + b"\n" + records)
+
+    service = await look(logs, tmp_path / "archive")
+
+    assert path.exists()
+    assert (service.statistics().other_hosts, service.statistics().failed) == (1, 0)
+
+
+@pytest.mark.usefixtures("on_nfs")
 async def test_a_monitor_renews_its_lease_for_as_long_as_it_runs(logs: Logs, tmp_path: Path) -> None:
     own = parse_header(logs.dead_writer("mine").read_bytes().splitlines(keepends=True)[0])
     assert own is not None
 
-    await look(logs, tmp_path / "archive")
+    async with LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01):
+        for _ in range(3):
+            async with asyncio.timeout(10):
+                while lease_age(logs, own.boot_id) > 60:
+                    await asyncio.sleep(0.005)
+            make_older(logs, own.boot_id)
 
-    (kept,) = logs.directory.glob(".penstock-lease-*")
-    assert kept.name.endswith(own.boot_id)
-    assert time.time() - kept.stat().st_mtime < 60
+    assert len(logs.names(".penstock-lease-*")) == 1
 
 
 @pytest.mark.usefixtures("on_nfs")

@@ -85,6 +85,17 @@ async def test_a_closed_file_moves_to_the_place_that_its_header_fixes(logs: Logs
     assert (service.statistics().created, service.statistics().shipped) == (1, 1)
 
 
+async def test_archived_files_may_be_read_by_whom_the_umask_lets(logs: Logs, tmp_path: Path) -> None:
+    logs.dead_writer("a line")
+    ours = tmp_path / "ours"
+    ours.touch()
+
+    await drain(logs, tmp_path / "archive")
+
+    (blob,) = (tmp_path / "archive").rglob("*.gz")
+    assert blob.stat().st_mode == ours.stat().st_mode
+
+
 async def test_a_dead_writers_file_is_adopted(logs: Logs, tmp_path: Path) -> None:
     logs.dead_writer("last words")
 
