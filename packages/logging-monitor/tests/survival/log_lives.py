@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LINES_OF_A_CHILD = 20  # at most
-DIES_WITHIN_A_WRITE = 0.002
+DIES_WITHIN_A_WRITE = 0.005
 
 _write = os.write
 

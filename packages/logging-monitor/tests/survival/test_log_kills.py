@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
-from penstock_local_azure import Blob
+from penstock_local_azure import Blob, CorruptBody, CutAnswer, CutRequest, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,11 +180,24 @@ def test_nothing_is_lost_or_doubled_when_every_process_is_number_one(tmp_path: P
     assert run.counts["kills"] > 50
 
 
+FAULTS: list[Any] = [
+    CutAnswer(after=0),  # it is stored, and nobody is told
+    CutRequest(),
+    CorruptBody(),
+    StorageError("ServerBusy"),
+    StorageError("OperationTimedOut"),
+]
+
+
 async def test_nothing_is_lost_or_doubled_on_the_way_to_blob_storage(tmp_path: Path) -> None:
     async with Blob(containers=["archive"]) as azure:
+        for number, fault in enumerate(FAULTS):
+            azure.faults.add(fault, on="Put Blob", nth=5 * number + 5)
+            azure.faults.add(fault, on="Put Blob", chance=0.02, seed=number)
         counts = await asyncio.to_thread(
             run_harness, tmp_path, seconds=SECONDS, writers=100, connection_string=azure.connection_string
         )
+        azure.faults.clear()
         async with ContainerClient.from_connection_string(azure.connection_string, "archive") as archive:
             names = [blob.name async for blob in archive.list_blobs()]
             contents = [await (await archive.download_blob(name)).readall() for name in names]
@@ -192,6 +205,7 @@ async def test_nothing_is_lost_or_doubled_on_the_way_to_blob_storage(tmp_path: P
     run = judge(tmp_path, counts, iter(contents))
     assert run.faults == {}
     assert run.counts["kills"] > 50
+    assert {fault for fault, _, _ in azure.faults.fired} == {type(fault).__name__ for fault in FAULTS}
 
 
 @dataclass(frozen=True)
