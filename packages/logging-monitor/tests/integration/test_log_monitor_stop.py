@@ -17,6 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from conftest import Logs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs flock and SIGTERM")
