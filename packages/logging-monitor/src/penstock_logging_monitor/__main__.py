@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from penstock_logging_monitor._doctor import examine
 from penstock_logging_monitor._errors import LogMonitorError
 from penstock_logging_monitor._metrics import served
+from penstock_logging_monitor._notices import printable
 from penstock_logging_monitor._options import make_monitor, parser
 from penstock_logging_monitor._text_format import TextFormatter
 
@@ -105,7 +106,7 @@ def _stop_signal() -> asyncio.Event:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 

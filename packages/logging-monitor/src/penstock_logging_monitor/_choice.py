@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penstock_logging_monitor._target import Target
 
 DEFAULT_CONTAINER = "fla-logs"
+_UNITS = {"scan_interval": "seconds", "retention_days": "days", "max_disk": "bytes"}
 _ACCOUNT_VARIABLES = ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_CONNECTION_STRING")
 
 
@@ -71,3 +72,14 @@ def choose_target(
         connection_string=connection_string,
         credential=credential,
     )
+
+
+def require_positive(**options: float | None) -> None:
+    """Refuse an option that is given and not above 0.
+
+    Raises:
+        ValueError: Names the option and its unit.
+    """
+    for name, value in options.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be more than 0 {_UNITS[name]}, not {value}")

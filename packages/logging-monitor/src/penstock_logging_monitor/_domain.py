@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from penstock_logging_monitor._header import describe_process
+from penstock_logging_monitor._header import boot_id
 
 if TYPE_CHECKING:
     from penstock_logging_monitor._header import Header
@@ -43,7 +43,7 @@ class LockDomain:
     def of(cls, directory: Path) -> LockDomain:
         """Look at a directory that exists."""
         kind = file_system_of(directory)
-        return cls(describe_process("", "", 0).boot_id, kind, is_shared(kind))
+        return cls(boot_id(), kind, is_shared(kind))
 
     def covers(self, header: Header) -> bool:
         """Say whether a free lock proves that the writer of this header is dead."""

@@ -7,6 +7,7 @@ has not for `LEASE` and then `GRACE` seconds, they are orphans. Both times are t
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Leases:
     def __init__(self, directory: Path, domain: LockDomain) -> None:
         self._directory = directory
         self._domain = domain
-        self._now: float | None = None
+        self._now = time.time()
 
     def renew(self) -> None:
         """Say that this host's monitor lives.
@@ -57,7 +58,7 @@ class Leases:
             renewed = self._path(boot_id).stat().st_mtime
         except OSError:
             return False
-        return self._now is not None and self._now - renewed > LEASE + GRACE
+        return self._now - renewed > LEASE + GRACE
 
     def _path(self, boot_id: str) -> Path:
         return self._directory / (_PREFIX + _UNSAFE.sub("_", str(boot_id))[:_LONGEST])

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from penstock_logging_monitor._choice import choose_logs_dir, choose_older_rules, choose_target
+from penstock_logging_monitor._choice import choose_logs_dir, choose_older_rules, choose_target, require_positive
 from penstock_logging_monitor._configure import close_own_file
 from penstock_logging_monitor._domain import LockDomain
 from penstock_logging_monitor._errors import LogMonitorError
@@ -18,7 +18,7 @@ from penstock_logging_monitor._notices import Notices
 from penstock_logging_monitor._pass import Pass
 from penstock_logging_monitor._patience import Patience
 from penstock_logging_monitor._policy import Policy
-from penstock_logging_monitor._room import SHIPPED, expire_shipped
+from penstock_logging_monitor._room import SHIPPED, Retention
 from penstock_logging_monitor._shipper import Shipper, describe
 from penstock_logging_monitor._staging import EXTENSION, Compression
 from penstock_logging_monitor._statistics import MonitorStatistics, Sight
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _DRAIN_INTERVAL = 0.1  # seconds between looks while draining
 _QUIET_LOOKS = 2  # a rename can hide a file from one listing, not from two
-_EXPIRE_EVERY = 60.0  # seconds between looks for shipped files that were kept long enough
 _DAY = 24 * 60 * 60.0  # seconds
 _BLIND = "*blind"
 
@@ -100,7 +99,7 @@ class LogMonitorService:
     ) -> None:
         if compress not in EXTENSION:
             raise ValueError(f"compress must be 'gzip' or 'none', not {compress!r}")
-        _require_positive(scan_interval=scan_interval, retention_days=retention_days, max_disk=max_disk)
+        require_positive(scan_interval=scan_interval, retention_days=retention_days, max_disk=max_disk)
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         self.directory = choose_logs_dir(logs_dir)
@@ -119,11 +118,12 @@ class LogMonitorService:
         self._concurrency = concurrency
         self._keep = self.directory / SHIPPED if keep_shipped else None
         self._retention = None if retention_days is None else retention_days * _DAY
+        self._retained = Retention(self.directory, self._retention)
         self._max_disk = max_disk
         self._statistics = MonitorStatistics()
         self._notices = Notices()
+        self._patience = Patience(time.monotonic)
         self._task: asyncio.Task[None] | None = None
-        self._expire_at = 0.0
 
     @property
     def running(self) -> bool:
@@ -152,6 +152,8 @@ class LogMonitorService:
     async def shutdown(self, drain: float = 28.0) -> list[str]:
         """Ship what there is, wait for living writers and ship theirs too, then stop.
 
+        What failed before is tried again at once, however long it was to wait.
+
         Args:
             drain: Seconds until it stops in any case. Nothing is lost by that: what stays is the next monitor's.
 
@@ -162,6 +164,7 @@ class LogMonitorService:
         if task is None:
             return []
         close_own_file()
+        self._patience.end_all_waits()
         self._draining.set()
         try:
             await asyncio.wait({task}, timeout=drain)
@@ -215,7 +218,7 @@ class LogMonitorService:
             compression=self._compression,
             limit=self._concurrency,
             counts=self._statistics,
-            patience=Patience(time.monotonic),
+            patience=self._patience,
             notices=self._notices,
             keep=self._keep,
             part_mark=f".{domain.boot_id}" if domain.shared else "",
@@ -237,20 +240,12 @@ class LogMonitorService:
         try:
             await in_thread(self._policy.leases.renew)
             await look.run()
-            await self._expire_shipped()
+            self._statistics.expired += await in_thread(self._retained.enforce)
         except Exception as error:  # noqa: BLE001  # whatever it is: a monitor that has ended ships nothing
             self._notices.tell(_BLIND, f"cannot look after the log files, and will try again: {describe(error)}")
             return None
         self._notices.ended(_BLIND, f"the log files in {self.directory} can be looked after again")
         return look
-
-    async def _expire_shipped(self) -> None:
-        """Remove, once a minute, what was shipped and kept for long enough."""
-        now = time.monotonic()
-        if self._keep and self._retention is not None and now >= self._expire_at:
-            self._expire_at = now + _EXPIRE_EVERY
-            before = time.time() - self._retention
-            self._statistics.expired += await in_thread(expire_shipped, self.directory, before=before)
 
     async def _rest(self) -> None:
         """Wait for the next look, or for the order to drain."""
@@ -262,10 +257,3 @@ class LogMonitorService:
                 await self._draining.wait()
         except TimeoutError:
             pass
-
-
-def _require_positive(**options: float | None) -> None:
-    for name, value in options.items():
-        if value is not None and value <= 0:
-            unit = {"scan_interval": " seconds", "retention_days": " days", "max_disk": " bytes"}[name]
-            raise ValueError(f"{name} must be more than 0{unit}, not {value}")

@@ -71,10 +71,10 @@ class Pass:
         """
         begun = time.monotonic()
         entries = await in_thread(logs_oldest_first, self._directory)
-        listed = time.monotonic()
-        self._end = listed + max(_LONGEST, listed - begun)  # listing must not become all that is done
         self._forget_files_but({entry.name for entry in entries})
         await self._make_room(entries)
+        listed = time.monotonic()
+        self._end = listed + max(_LONGEST, listed - begun)  # listing must not become all that is done
         queue = FairQueue(entries)
         while entry := queue.next():
             if time.monotonic() >= self._end:
@@ -235,7 +235,7 @@ class Pass:
 
     def _may_go(self, facts: LogFacts) -> bool:
         """Say whether a file is complete, so that it may be removed for want of room."""
-        return not is_current(facts.name) and self._judge(facts) in (Action.SHIP, Action.KEEP)
+        return self._judge(facts) in (Action.SHIP, Action.KEEP)
 
     async def _report(self) -> None:
         self._sight.quarantined = await in_thread(count_quarantined, self._directory)

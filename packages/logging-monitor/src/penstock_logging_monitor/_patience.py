@@ -46,16 +46,24 @@ class Patience:
         is the archive that somebody must look after.
         """
         failures = self._failures.setdefault(name, _Failures(arrivals=self._arrivals))
-        wait = min(_FIRST * 2**failures.count, _LONGEST) if retry_after is None else retry_after
-        failures.count += 1
         failures.refusals += for_good
-        failures.not_before = self._monotonic() + wait
+        now = self._monotonic()
+        if now >= failures.not_before:  # several fail at once, and are one failure of the archive
+            failures.not_before = now + min(_FIRST * 2**failures.count, _LONGEST)
+            failures.count += 1
+        if retry_after is not None:
+            failures.not_before = now + retry_after
         return failures.refusals >= _POISON and self._arrivals > failures.arrivals
 
     def arrived(self) -> None:
         """Note that the archive took a file."""
         self._arrivals += 1
         self._failures.pop(ARCHIVE, None)
+
+    def end_all_waits(self) -> None:
+        """Let everything be tried at once, because there may be no later."""
+        for failures in self._failures.values():
+            failures.not_before = 0.0
 
     def forget_files_but(self, names: Collection[str]) -> None:
         """Drop what is remembered of files that are gone."""

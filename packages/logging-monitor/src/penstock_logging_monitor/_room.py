@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from penstock_logging_monitor._claimed import ClaimedLog
@@ -16,17 +17,46 @@ if TYPE_CHECKING:
 
 SHIPPED = "shipped"
 
+_EXPIRE_EVERY = 60.0  # seconds
 
-def expire_shipped(directory: Path, *, before: float) -> int:
-    """Remove copies of shipped files that were last written before a moment (epoch seconds); return how many.
 
-    Raises:
-        OSError: One cannot be removed.
+class Retention:
+    """How long copies of shipped files stay; they are looked at once a minute, since there may be many.
+
+    Args:
+        directory: Where the log files are.
+        seconds: From the last line on; None: for ever.
+        clock: Epoch seconds.
+        monotonic: Seconds.
     """
-    old = [entry for entry in logs_oldest_first(directory / SHIPPED) if entry.written < before]
-    for entry in old:
-        (directory / SHIPPED / entry.name).unlink(missing_ok=True)
-    return len(old)
+
+    def __init__(
+        self,
+        directory: Path,
+        seconds: float | None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = directory / SHIPPED
+        self._seconds = seconds
+        self._clock = clock
+        self._monotonic = monotonic
+        self._next = monotonic()
+
+    def enforce(self) -> int:
+        """Remove what stayed long enough; return how many files.
+
+        Raises:
+            OSError: One cannot be removed.
+        """
+        if self._seconds is None or self._monotonic() < self._next:
+            return 0
+        self._next = self._monotonic() + _EXPIRE_EVERY
+        old = [entry for entry in logs_oldest_first(self._folder) if self._clock() - entry.written > self._seconds]
+        for entry in old:
+            (self._folder / entry.name).unlink(missing_ok=True)
+        return len(old)
 
 
 def make_room(

@@ -167,6 +167,32 @@ async def test_a_container_that_refuses_is_told_once_with_the_remedy_and_loses_n
     assert logs.names() == []
 
 
+async def test_a_container_that_is_missing_and_may_not_be_made_is_told_once_and_used_once_it_is_there(
+    logs: Logs, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        logs.dead_writer(f"{number}", process=f"w{number}")
+
+    async with Blob() as azure:
+        url = write_only(azure, "archive")
+        service = LogMonitorService(logs.directory, account_url=url, container_name="archive", scan_interval=0.01)
+        await service.initialize()
+        async with asyncio.timeout(20):
+            while service.statistics().failed < 2 or service.statistics().waiting < 3:
+                await asyncio.sleep(0.01)
+        told = [record.getMessage() for record in caplog.records if record.name.startswith("penstock_logging")]
+        async with BlobServiceClient.from_connection_string(azure.connection_string) as somebody:
+            await somebody.create_container("archive")
+        staying = await service.shutdown(drain=30)
+        blobs = await archived(azure, "archive")
+
+    assert len(told) == 1
+    assert "archive" in told[0]
+    assert "give it the role" in told[0]
+    assert "sig=" not in told[0]
+    assert (staying, len(blobs)) == ([], 3)
+
+
 async def test_an_account_that_is_away_costs_nothing_but_time(logs: Logs) -> None:
     path = logs.dead_writer("patient")
     content = path.read_bytes()

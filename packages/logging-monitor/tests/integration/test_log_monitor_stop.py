@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from contextlib import closing, contextmanager
+from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from conftest import Logs
 
@@ -106,6 +107,21 @@ def test_when_its_time_is_up_it_says_what_stays(logs: Logs, tmp_path: Path) -> N
     assert shipping.returncode == 0
     assert "1 stay" in output
     assert "shop-slow.current.log" in output
+
+
+def test_names_that_no_terminal_can_show_are_shown_escaped(logs: Logs, tmp_path: Path) -> None:
+    logs.directory.mkdir()
+    for name in (b"caf\xe9.log", b"new\nline.log"):
+        Path(os.fsdecode(os.fsencode(logs.directory) + b"/" + name)).write_text("not ours\n")
+
+    with process(*monitor(logs, tmp_path / "archive", "30")) as shipping:
+        first_line(shipping)
+        shipping.send_signal(signal.SIGTERM)
+        output, errors = shipping.communicate(timeout=20)
+
+    assert shipping.returncode == 0
+    assert sorted(output.splitlines()[1:]) == ["  caf\\udce9.log", "  new\\nline.log"]
+    assert errors == ""
 
 
 def test_while_it_runs_it_can_be_scraped(logs: Logs, tmp_path: Path) -> None:

@@ -207,6 +207,23 @@ async def test_an_archive_that_refuses_everything_is_told_once_and_rested_as_a_w
     assert told(caplog)[1:] == ["the archive takes files again"]
 
 
+async def test_at_the_stop_everything_is_tried_again_at_once(logs: Logs) -> None:
+    logs.dead_writer("0", process="w0")
+    archive = Archive()
+    archive.refuses = lambda _: LogMonitorError("HTTP 503", environment=True, retry_after=3600.0)
+    service = monitor(logs, archive)
+    await service.initialize()
+    await until(lambda: service.statistics().failed == 1)
+    seen = service.statistics().scans
+    await until(lambda: service.statistics().scans >= seen + 3)
+    assert archive.attempts == 1
+
+    archive.refuses = lambda _: None
+    assert await service.shutdown(drain=20) == []
+
+    assert len(archive.blobs) == 1
+
+
 async def test_an_archive_that_refuses_for_good_whatever_it_is_given_is_no_reason_to_put_files_aside(
     logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -468,8 +468,11 @@ class TestLogMonitorServiceMonitorLoop:
             older(logs, f"shop-worker-{GONE}__2026-01-0{number}.log", f"{number}\n", age=0)
             await until(lambda number=number: len(archive.blobs) == number - 1)  # type: ignore[misc]
 
+        await until(lambda: service.statistics().waiting == 1)
+        seen = service.statistics()
         staying = await service.shutdown(drain=0.05)
 
+        assert (seen.live, seen.oldest_unshipped_age(time.time()) > 0) == (0, True)
         assert archive.texts == ["2\n", "3\n", "4\n"]
         assert staying == [f"shop-worker-{GONE}__2026-01-01.log"]
 

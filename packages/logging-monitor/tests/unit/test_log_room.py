@@ -119,6 +119,16 @@ async def test_kept_files_go_when_their_days_are_over(logs: Logs) -> None:
     assert logs.messages(below=logs.directory / "shipped") == ["new"]
 
 
+async def test_kept_files_go_also_when_no_more_are_kept(logs: Logs) -> None:
+    closed(logs, "old", age=3 * DAY)
+    await drain(logs, Archive(), keep_shipped=True)
+
+    service = await drain(logs, Archive(), retention_days=2)
+
+    assert service.statistics().expired == 1
+    assert logs.messages(below=logs.directory / "shipped") == []
+
+
 async def test_without_an_archive_complete_files_go_when_their_days_are_over(logs: Logs) -> None:
     closed(logs, "old", age=2.1 * DAY)
     closed(logs, "new", age=1.9 * DAY)

@@ -9,7 +9,7 @@ from typing import Final
 
 from . import _headers, _sas, _xml
 from ._answers import Answer, document
-from ._body import Body, announced, receive, receive_document
+from ._body import announced, receive, receive_document
 from ._call import Call
 from ._records import Block, StoredBlob
 from ._refusal import Refusal
@@ -31,19 +31,19 @@ async def put_blob(store: Store, call: Call) -> Answer:
     store.container(call.container)  # refused before the body, not after
     described = _headers.description(headers, whole=True)
     writer = store.writer(announced(call, limit=_MAX_BLOB))
-    body = await receive(call, writer, md5_headers=("Content-MD5", "x-ms-blob-content-md5"))
-    described.settings["Content-MD5"] = body.md5
+    body = await receive(call, writer, md5_headers=("Content-MD5", "x-ms-blob-content-md5"), always_md5=True)
+    described.settings.update(body.headers)
     blob = store.put_blob(call.container, call.blob, body.content, described, _headers.conditions(headers))
-    return _created({"Content-MD5": body.md5, **_headers.of_version(blob.etag, blob.modified)})
+    return _created({**body.headers, **_headers.of_version(blob.etag, blob.modified)})
 
 
 async def put_block(store: Store, call: Call) -> Answer:
-    """Put Block: the body is a block, staged until a block list names it."""
+    """Put Block: the body is a block, staged until a block list names it. Its MD5 is told if it was given."""
     block_id = _block_id(call.required("blockid"))
     store.container(call.container)
     body = await receive(call, store.writer(announced(call, limit=_MAX_BLOCK)))
     store.put_block(call.container, call.blob, Block(block_id, body.content))
-    return _created(_md5_if_given(call, body))
+    return _created(body.headers)
 
 
 async def put_block_list(store: Store, call: Call) -> Answer:
@@ -53,7 +53,7 @@ async def put_block_list(store: Store, call: Call) -> Answer:
     body = await receive_document(call, limit=_MAX_BLOCK_LIST)
     choices = _xml.parse_block_list(bytes(body.content))
     blob = store.put_block_list(call.container, call.blob, choices, described, _headers.conditions(headers))
-    return _created({**_md5_if_given(call, body), **_headers.of_version(blob.etag, blob.modified)})
+    return _created({**body.headers, **_headers.of_version(blob.etag, blob.modified)})
 
 
 async def get_block_list(store: Store, call: Call) -> Answer:
@@ -132,11 +132,6 @@ def _version(blob: StoredBlob) -> dict[str, str]:
 def _created(headers: Mapping[str, str]) -> Answer:
     """The answer to a write."""
     return Answer(status=201, headers={**headers, "x-ms-request-server-encrypted": "true"})
-
-
-def _md5_if_given(call: Call, body: Body) -> dict[str, str]:
-    """The MD5 of a block's or a block list's body, said only to a client that said it first."""
-    return {"Content-MD5": body.md5} if "Content-MD5" in call.request.headers else {}
 
 
 def _of_range(

@@ -1,11 +1,12 @@
-"""A request's body, from the socket to where it is kept, its MD5 taken on the way."""
+"""A request's body, from the socket to where it is kept, its MD5 taken on the way where it matters."""
 
 import asyncio
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from math import inf
 
 from ._call import Call
 from ._content import Content
@@ -21,11 +22,11 @@ class Body:
 
     Attributes:
         content: The bytes.
-        md5: Their MD5 in base64, as headers carry it.
+        headers: Content-MD5, the MD5 of the bytes, if it was taken.
     """
 
     content: Content
-    md5: str
+    headers: dict[str, str]
 
 
 def announced(call: Call, *, limit: int) -> int:
@@ -43,39 +44,47 @@ def announced(call: Call, *, limit: int) -> int:
 
 async def receive_document(call: Call, *, limit: int) -> Body:
     """Read a body that only says something and is not kept."""
-    return await receive(call, MemoryWriter(announced(call, limit=limit)))
+    announced(call, limit=limit)
+    return await receive(call, MemoryWriter())
 
 
-async def receive(call: Call, writer: Writer, *, md5_headers: Iterable[str] = ("Content-MD5",)) -> Body:
+async def receive(
+    call: Call, writer: Writer, *, md5_headers: Iterable[str] = ("Content-MD5",), always_md5: bool = False
+) -> Body:
     """Read the whole body.
 
     Args:
         call: The request.
         writer: What takes it in.
         md5_headers: Names of the headers that, where given, carry the body's MD5.
+        always_md5: Whether to take the MD5 also if none is given; it is what costs most.
 
     Raises:
         Refusal: InvalidMd5 or Md5Mismatch, when an MD5 came along and is not the body's.
         ConnectionError: The client hung up, or the fault script cut it off.
     """
-    digest = hashlib.md5(usedforsecurity=False)
-    left = _cut_after(call)
-    is_corrupt = isinstance(call.fault, CorruptBody)
     with closing(writer):
-        async for arrived in call.request.content.iter_any():
-            piece, is_corrupt = (corrupted(arrived), False) if is_corrupt else (arrived, is_corrupt)
+        given = [md5(value) for name in md5_headers if (value := call.request.headers.get(name))]
+        digest = hashlib.md5(usedforsecurity=False) if given or always_md5 else None
+        async for piece in _pieces(call):
             writer.write(piece)
-            digest.update(piece)
-            if isinstance(call.fault, SlowBody):
-                await asyncio.sleep(len(piece) / call.fault.bytes_per_second)
-            if left is not None and (left := left - len(piece)) <= 0:
-                call.hang_up()
-    for given in (call.request.headers.get(name) for name in md5_headers):
-        if given and md5(given) != digest.digest():
-            raise Refusal("Md5Mismatch")
-    return Body(writer.content(), b64encode(digest.digest()).decode())
+            if digest is not None:
+                digest.update(piece)
+    if digest is None:
+        return Body(writer.content(), {})
+    if any(one != digest.digest() for one in given):
+        raise Refusal("Md5Mismatch")
+    return Body(writer.content(), {"Content-MD5": b64encode(digest.digest()).decode()})
 
 
-def _cut_after(call: Call) -> float | None:
-    """After how many bytes the script cuts the request off, if it does."""
-    return call.fault.after * (call.request.content_length or 0) if isinstance(call.fault, CutRequest) else None
+async def _pieces(call: Call) -> AsyncIterator[bytes]:
+    """The body as it arrives, with whatever goes wrong on its way."""
+    left = call.fault.after * (call.request.content_length or 0) if isinstance(call.fault, CutRequest) else inf
+    is_corrupt = isinstance(call.fault, CorruptBody)
+    async for piece in call.request.content.iter_any():
+        yield corrupted(piece) if is_corrupt else piece
+        is_corrupt = False
+        if isinstance(call.fault, SlowBody):
+            await asyncio.sleep(len(piece) / call.fault.bytes_per_second)
+        if (left := left - len(piece)) <= 0:
+            call.hang_up()

@@ -19,7 +19,7 @@ class Extent(Protocol):
         """The bytes from ``start`` up to ``stop`` (exclusive)."""
 
 
-Part = bytes | bytearray | Extent
+Part = bytes | Extent
 
 
 class Content:
@@ -62,7 +62,7 @@ class Content:
 
 
 def _cut(part: Part, start: int, stop: int) -> bytes | memoryview:
-    return memoryview(part)[start:stop] if isinstance(part, bytes | bytearray) else part.read(start, stop)
+    return memoryview(part)[start:stop] if isinstance(part, bytes) else part.read(start, stop)
 
 
 EMPTY: Final = Content()

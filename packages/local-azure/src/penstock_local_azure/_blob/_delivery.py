@@ -21,17 +21,15 @@ async def deliver(request: web.Request, answer: Answer, fault: Fault | None) -> 
     match fault:
         case LateAnswer(seconds):
             await asyncio.sleep(seconds)
-        case StalledAnswer(after) | CutAnswer(after) if after == 0:
-            return await _break_off(request, web.Response(), fault)
-        case StalledAnswer(after) | CutAnswer(after):
+        case StalledAnswer() | CutAnswer():
             return await _send_part(request, answer, fault)
     response = _head(request, answer)
     await response.prepare(request)
     if not _has_no_body(request, answer):
         for piece in _pieces(answer, fault):
-            await response.write(piece)
             if isinstance(fault, SlowBody):
                 await asyncio.sleep(len(piece) / fault.bytes_per_second)
+            await response.write(piece)
     return response
 
 
@@ -61,9 +59,11 @@ def _pieces(answer: Answer, fault: Fault | None) -> Iterator[bytes | memoryview]
 
 
 async def _send_part(request: web.Request, answer: Answer, fault: StalledAnswer | CutAnswer) -> web.StreamResponse:
-    """Send the beginning of an answer."""
+    """Send the beginning of an answer; one without a body has none but what would make it whole."""
     start, stop = answer.bounds
     stop_early = start + int((stop - start) * fault.after)
+    if stop_early == start and not _seems_whole(fault):
+        return await _break_off(request, web.Response(), fault)
     response = _head(request, answer)
     if _seems_whole(fault):
         response.content_length = stop_early - start

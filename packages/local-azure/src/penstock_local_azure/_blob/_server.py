@@ -26,9 +26,10 @@ from ._call import Call
 from ._delivery import deliver
 from ._directory import Directory
 from ._faults import CutRequest, Fault, Faults, StorageError
+from ._names import check_container_name
 from ._operations import check_features
 from ._refusal import Refusal
-from ._store import Store, check_container_name
+from ._store import Store
 
 Handler = Callable[[Store, Call], Awaitable[Answer]]
 

@@ -5,7 +5,6 @@ breaks off in the middle of its body leaves no trace. What it raises is :class:`
 cannot keep the change.
 """
 
-import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -15,12 +14,10 @@ from ._conditions import ALWAYS, Conditions
 from ._content import Content
 from ._listing import Page, Query, page
 from ._medium import Medium, Memory, Writer
+from ._names import check_blob_name, check_container_name
 from ._records import Block, BlockChoice, BlockSource, Container, Description, StoredBlob
 from ._refusal import Refusal
 
-# Microsoft, "Naming and referencing containers, blobs, and metadata".
-_CONTAINER_NAME: Final = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z|\$root\Z|\$logs\Z|\$web\Z")
-_BLOB_NAME_LENGTH: Final = 1_024
 _TICKS: Final = 10_000_000  # per second: the resolution of an ETag
 _TICKS_AT_EPOCH: Final = 0x89F_7FF5_F7B5_8000  # so that ETags look like Azure's, which count from the year 1
 
@@ -159,7 +156,7 @@ class Store:
             Refusal: InvalidBlobOrBlock, unless its id is as long as those of the blob's other staged blocks.
         """
         home = self.container(container)
-        _check_blob_name(name)
+        check_blob_name(name)
         staged = home.staged.get(name, {})
         if staged and len(next(iter(staged))) != len(block.id):
             raise Refusal("InvalidBlobOrBlock")
@@ -229,7 +226,7 @@ class Store:
         blocks: tuple[Block, ...] = (),
     ) -> StoredBlob:
         """Put a new version in place of what is there."""
-        _check_blob_name(name)
+        check_blob_name(name)
         etag, now = self._new_version()
         blob = StoredBlob(content=content, description=description, etag=etag, created=now, modified=now, blocks=blocks)
         self._medium.save_blob(home.name, name, blob)
@@ -246,20 +243,8 @@ class Store:
         return f'"0x{_TICKS_AT_EPOCH + self._last_tick:X}"', now
 
 
-def check_container_name(name: str) -> None:
-    """Refuse a name that Azure would not take."""
-    if not _CONTAINER_NAME.match(name):
-        raise Refusal("InvalidResourceName", "container")
-
-
 def _check_commit(before: StoredBlob | None, conditions: Conditions) -> None:
     """Refuse a commit whose conditions are not met; creating what is there already has a code of its own."""
     if before is not None and conditions.create_only:
         raise Refusal("BlobAlreadyExists")
     conditions.check_write(before)
-
-
-def _check_blob_name(name: str) -> None:
-    """Refuse a name that is empty or longer than Azure allows."""
-    if not 1 <= len(name) <= _BLOB_NAME_LENGTH:
-        raise Refusal("InvalidResourceName", "blob")
