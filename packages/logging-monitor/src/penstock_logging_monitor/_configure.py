@@ -65,18 +65,19 @@ def configure_logging(
     with _once:
         handler = _file_handler(root)
         if handler is None:
-            filters = ContextFilter(*context)
+            adding = ContextFilter(*context)
             handler = LogFileHandler(
                 logs_dir or from_environment(None, "LOGS_DIR") or "logs",
                 app=from_environment(app, "APP_NAME_FOR_LOGGER") or "unknown_app",
                 process=from_environment(process, "PROCESS_NAME"),
                 max_bytes=max_bytes,
                 redact=redact,
+                context=adding,
             )
             handler.setFormatter(_FORMATTERS[format]())
-            _add(root, handler, level, filters)
+            _add(root, handler, level)
             if console and sys.stderr is not None and not any(map(is_on_console, root.handlers)):
-                _add(root, text_console(redact), level, filters)
+                _add(root, text_console(redact, adding), level)
         for logger in _loggers_apart():
             if _file_handler(logger) is None:
                 logger.addHandler(handler)
@@ -107,8 +108,8 @@ def log_to_stdout(
     with _once:
         handler = _stdout_handler(root)
         if handler is None:
-            handler = json_console(redact)
-            _add(root, handler, level, ContextFilter(*context))
+            handler = json_console(redact, ContextFilter(*context))
+            _add(root, handler, level)
         return handler
 
 
@@ -151,8 +152,7 @@ def _check(chosen_format: str, level: int | str) -> None:
         raise ValueError(f"level must be a number or the name of a level, such as 'INFO', not {level!r}")
 
 
-def _add(logger: logging.Logger, handler: logging.Handler, level: int | str, context: ContextFilter) -> None:
-    handler.addFilter(context)
+def _add(logger: logging.Logger, handler: logging.Handler, level: int | str) -> None:
     logger.addHandler(handler)
     logger.setLevel(level)
 
@@ -169,6 +169,9 @@ def _stdout_handler(root: logging.Logger) -> ConsoleHandler | None:
 def _loggers_apart() -> Iterator[logging.Logger]:
     """Find loggers whose records never come to the root logger, and are written elsewhere: not those put to silence."""
     for logger in list(logging.Logger.manager.loggerDict.values()):
-        if isinstance(logger, logging.Logger) and not logger.propagate:
-            if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-                yield logger
+        if isinstance(logger, logging.Logger) and not logger.propagate and any(map(_writes, logger.handlers)):
+            yield logger
+
+
+def _writes(handler: logging.Handler) -> bool:
+    return not isinstance(handler, logging.NullHandler)

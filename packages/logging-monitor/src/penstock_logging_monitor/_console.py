@@ -13,6 +13,8 @@ from penstock_logging_monitor._text_format import TextFormatter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock_logging_monitor._context import ContextFilter
+
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
     """Writes records to a stream, without secrets, and with nothing in them that the stream cannot encode.
@@ -35,16 +37,18 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
         return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def text_console(redact: Callable[[str], str] | None) -> ConsoleHandler:
+def text_console(redact: Callable[[str], str] | None, context: ContextFilter) -> ConsoleHandler:
     """Return a handler for text on standard error, in colour on a terminal unless ``NO_COLOR`` is set."""
     handler = ConsoleHandler(sys.stderr, redact)
+    handler.addFilter(context)
     handler.setFormatter(TextFormatter(colour=_is_colourful(sys.stderr)))
     return handler
 
 
-def json_console(redact: Callable[[str], str] | None) -> ConsoleHandler:
+def json_console(redact: Callable[[str], str] | None, context: ContextFilter) -> ConsoleHandler:
     """Return a handler for flat JSON on standard output."""
     handler = ConsoleHandler(sys.stdout, redact)
+    handler.addFilter(context)
     handler.setFormatter(JsonFormatter())
     return handler
 

@@ -13,6 +13,8 @@ from penstock_logging_monitor._fields import ABSENT, BUILT_IN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_OPENTELEMETRY = "opentelemetry.trace"
+
 _bound: ContextVar[Mapping[str, object]] = ContextVar("_bound", default={})  # noqa: B039  # never changed in place
 
 
@@ -41,8 +43,8 @@ class ContextFilter(logging.Filter):
     """Gives each record the context it is logged in, as attributes that any formatter can use.
 
     These are ``trace_id`` and ``span_id`` of OpenTelemetry's current span, the fields of `log_context`, and the
-    variables named. ``extra`` comes first, then the span, then the others. What has no value now is empty text in a
-    format string such as ``%(trace_id)s``, and left out by the formatters of this package.
+    variables named. ``extra`` comes first, then the span, then the others. A variable without a value is empty text in
+    a format string such as ``%(trace_id)s``, and left out by the formatters of this package.
 
     The handlers that `configure_logging` makes have such a filter; for others there is ``addFilter``.
 
@@ -59,26 +61,24 @@ class ContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the context; let every record through."""
         attributes = record.__dict__
-        _add_span(attributes)
-        for name, value in _bound.get().items():
-            attributes.setdefault(name, value)
+        if _OPENTELEMETRY in sys.modules and "trace_id" not in attributes:
+            attributes.update(_span())
+        bound = _bound.get()
+        if bound:
+            attributes.update({name: value for name, value in bound.items() if name not in attributes})
         for name, variable in self._variables:
             if name not in attributes:
                 attributes[name] = _value_of(variable)
-        attributes.setdefault("trace_id", ABSENT)
-        attributes.setdefault("span_id", ABSENT)
         return True
 
 
-def _add_span(attributes: dict[str, Any]) -> None:
-    """Add the ids of the current span, if there is one: somebody must have imported the API to start it."""
-    current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
-    if current_span is None or "trace_id" in attributes:
-        return
-    span = current_span().get_span_context()
-    if span.is_valid:
-        attributes["trace_id"] = f"{span.trace_id:032x}"
-        attributes["span_id"] = f"{span.span_id:016x}"
+def _span() -> dict[str, str]:
+    """Return the ids of the current span, if there is one: somebody must have imported the API to start it."""
+    current_span = getattr(sys.modules[_OPENTELEMETRY], "get_current_span", None)  # None: it is just being imported
+    span = current_span().get_span_context() if current_span else None
+    if span is None or not span.is_valid:
+        return {}
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
 
 
 def _value_of(variable: ContextVar[Any]) -> object:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 _OF_EVERY_RECORD = vars(logging.LogRecord("", logging.NOTSET, "", 0, "", (), None))
+ATTRIBUTES: Final = len(_OF_EVERY_RECORD)
 BUILT_IN: Final = frozenset(_OF_EVERY_RECORD) | {"message", "asctime", "taskName"}
 
 
@@ -20,8 +21,8 @@ ABSENT: Final = _Absent()
 
 
 def added_fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
-    """Return name and value of what ``extra`` and the context added to a record."""
-    attributes = record.__dict__.items()
+    """Return name and value of what ``extra``, the context or anybody else added to a record."""
     # A record's own attributes come first, unless its class is somebody else's.
-    rest = islice(attributes, len(_OF_EVERY_RECORD), None) if type(record) is logging.LogRecord else attributes
-    return [(name, value) for name, value in rest if name not in BUILT_IN and value is not ABSENT]
+    own = ATTRIBUTES if type(record) is logging.LogRecord else 0
+    added = islice(record.__dict__.items(), own, None)
+    return [(name, value) for name, value in added if name not in BUILT_IN and value is not ABSENT]

@@ -47,6 +47,7 @@ class Settings:
         connection_string: Of a storage account as archive, instead of the directory.
         dies: Probability of a death before, and of one after, each rename, removal, opening and closing.
         forks: Probability after each line that a writer leaves a child behind.
+        max_bytes: Where files end at the latest; a writer draws its own limit, down to a fifteenth.
         fails: Probability of an upload that fails, and of one that succeeds without an answer.
         packing_takes: Seconds, at most, that each piece of a file takes longer to compress than it must.
         kills: Writers killed from outside in a second; monitors are a tenth of that.
@@ -65,6 +66,7 @@ class Settings:
     connection_string: str = ""
     dies: float = 0.03
     forks: float = 0.02
+    max_bytes: int = 300_000
     fails: float = 0.02
     packing_takes: float = 0.0
     kills: float = 25.0
@@ -96,9 +98,8 @@ def write(settings: Settings, number: str, name: str, rng: random.Random) -> Non
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     make_mortal(rng, settings.dies, settings.writer_hesitates, "rename", "unlink", "open", "close")
     mock.patch.object(os, "write", die_within(rng)).start()
-    configure_logging(
-        logs_dir=settings.logs, app="kills", process=name, max_bytes=rng.randrange(20_000, 300_000), console=False
-    )
+    max_bytes = rng.randrange(settings.max_bytes // 15, settings.max_bytes)
+    configure_logging(logs_dir=settings.logs, app="kills", process=name, max_bytes=max_bytes, console=False)
     log_lines(settings, number, rng, sys.maxsize)
 
 

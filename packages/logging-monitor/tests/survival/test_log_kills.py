@@ -217,16 +217,17 @@ class Defect:
     wide: dict[str, Any] = field(default_factory=dict)
 
 
-FEW_KILLS = {"kills": 5.0, "dies": 0.005, "writers": 40}
+MANY_FILES = {"max_bytes": 3_000, "kills": 5.0, "dies": 0.005, "writers": 40}
+LONG_LIVES = {"kills": 5.0, "dies": 0.005, "writers": 40}
 DEFECTS = [
-    Defect("no inode check", "missing", {"writer_hesitates": 0.1}),
-    Defect("random names", "doubled", {"fails": 0.3}),
+    Defect("no inode check", "missing", {"writer_hesitates": 0.1, **MANY_FILES}),
+    Defect("random names", "doubled", {"fails": 0.3, **MANY_FILES}),
     Defect("appends to dead files", "mixed", {"scan_interval": 0.5}),
-    Defect("closed files unlocked", "missing", {"packing_takes": 0.1, **FEW_KILLS}),
-    Defect("locks ignored", "missing"),
-    Defect("removed unshipped", "missing", {"fails": 0.3}),
+    Defect("closed files unlocked", "missing", {"packing_takes": 0.1, **MANY_FILES}),
+    Defect("locks ignored", "missing", LONG_LIVES),
+    Defect("removed unshipped", "missing", {"fails": 0.3, **MANY_FILES}),
     Defect("buffered", "missing"),
-    Defect("child unlocks", "missing", {"forks": 0.1, **FEW_KILLS}),
+    Defect("child unlocks", "missing", {"forks": 0.3, **LONG_LIVES}),
 ]
 
 
@@ -235,6 +236,14 @@ def test_a_planted_defect_shows(tmp_path: Path, defect: Defect) -> None:
     run = killed(tmp_path, **{"seconds": 2, "writers": 80, "mutant": defect.mutant, **defect.wide})
 
     assert defect.shows_as in run.faults
+
+
+def test_wide_races_without_a_defect_show_nothing(tmp_path: Path) -> None:
+    wide = {name: value for defect in DEFECTS for name, value in defect.wide.items() if name not in LONG_LIVES}
+
+    run = killed(tmp_path, seconds=4, writers=80, **wide)
+
+    assert run.faults == {}
 
 
 @pytest.mark.usefixtures("namespaces")
