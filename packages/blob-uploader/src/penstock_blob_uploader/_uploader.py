@@ -237,9 +237,7 @@ class AsyncBlobStorageUploader:
             UploadError: The service does not answer, or does not know who asks.
             UploaderClosedError: Not initialized, or shut down.
         """
-        if self._putter is None:
-            raise _closed()
-        return await self._putter.may_read()
+        return await self._running().may_read()
 
     async def shutdown(self, drain: float | None = 25.0) -> list[Path]:
         """Take nothing more, work until the queue is empty or ``drain`` seconds are over, then end.
