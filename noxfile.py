@@ -30,6 +30,7 @@ BENCHES = (
     "token-client/bench/ledger.py",
     "llm/bench/structured_calls.py",
     "servicebus/bench/messages.py",
+    "logging-monitor/bench/log_records.py",
     "feedback-worker/bench/worker.py",
 )
 
