@@ -1,10 +1,10 @@
-"""Log records a second of processor time, records lost at `kill -9`, and what a rotation costs, against what people use.
+"""Log records a second of processor time, records lost at `kill -9`, and what a rotation costs, against peers.
 
 Each logger is a process of its own and writes the same record to a file of its own, ours as shipped: with redaction and
-context, and with orjson, as the README installs it. They are measured in turn, several rounds; a ratio is taken within a
-round, because what else the machine does changes. All live in environments of their own, which uv makes. Threads count:
-a record in a queue is not yet in the file. A record counts as lost if the call that logged it had returned, which the
-process notes in another file, and it is in no log file after the kill.
+context, and with orjson, as the README installs it. They are measured in turn, several rounds; a ratio is taken within
+a round, because what else the machine does changes. All live in environments of their own, which uv makes. Threads
+count: a record in a queue is not yet in the file. A record counts as lost if the call that logged it had returned, which
+the process notes in another file, and it is in no log file after the kill.
 
     uv run python packages/logging-monitor/bench/log_records.py [--quick] [--json]
 """

@@ -124,7 +124,9 @@ def test_stdout_is_set_up_once(fresh_root: logging.Logger, capsys: pytest.Captur
 
 
 def test_an_unknown_level_is_refused(fresh_root: logging.Logger) -> None:
+    handlers = fresh_root.handlers[:]
+
     with pytest.raises(ValueError, match="LOUD"):
         log_to_stdout(level="LOUD")
 
-    assert fresh_root.handlers == []
+    assert fresh_root.handlers == handlers

@@ -13,6 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from penstock_logging_monitor import ContextFilter, JsonFormatter, TextFormatter, log_context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Logs
 
 message_id: ContextVar[str] = ContextVar("message_id", default="")
@@ -24,6 +26,13 @@ def fields(logs: Logs) -> list[dict[str, Any]]:
     known = {"ts", "level", "logger", "message"}
     lines = logs.lines(logs.directory / CURRENT)[1:]
     return [{name: value for name, value in line.items() if name not in known} for line in lines]
+
+
+@pytest.fixture(autouse=True)
+def no_message() -> Iterator[None]:
+    token = message_id.set("")
+    yield
+    message_id.reset(token)
 
 
 @pytest.fixture
