@@ -276,14 +276,15 @@ class Histories(RuleBasedStateMachine):
         self.disk.room, self.disk.refuses = room, room is None
         self.trouble_ends_in = steps + 1
 
-    @rule()
-    def replace_directory(self) -> None:
-        """Move the directory away from under its writers, and put an empty one in its place."""
+    @rule(seconds=st.sampled_from([0.4, 1.5]))
+    def replace_directory(self, seconds: float) -> None:
+        """Move the directory away from under its writers, put an empty one in its place, and let time pass."""
         aside = self.root / f"aside-{len(self.directories)}"
         self.directories[-1].rename(aside)
         self.directories.insert(0, aside)
         self.directories[-1].mkdir()
         self.trouble_until = self.monotonic + 1.0  # writers look after their files once a second
+        self.wait(seconds)
 
     @invariant()
     def repair_disk_in_time(self) -> None:
@@ -419,6 +420,11 @@ def append_to_what_is_there(path: Path) -> int | None:
     return _lock.claim(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
 
+def never_look(file: _writer.CurrentFile) -> bool:  # noqa: ARG001
+    """Believe for ever that the file is where it was opened."""
+    return True
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "planted"),
     [
@@ -426,8 +432,9 @@ def append_to_what_is_there(path: Path) -> int | None:
         (_writer, "closed_name", name_without_inode),
         (_writer, "_claim_empty", append_to_what_is_there),
         (_ship, "blob_name", name_at_random),
+        (_series, "_is_there", never_look),
     ],
-    ids=["torn lines", "names by the clock", "dead files appended to", "random names"],
+    ids=["torn lines", "names by the clock", "dead files appended to", "random names", "directories never looked at"],
 )
 def test_a_planted_defect_is_found(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, planted: Any) -> None:
     monkeypatch.setattr(owner, name, planted)
