@@ -36,6 +36,7 @@ from penstock_logging_monitor import (
     LogMonitorService,
     NameTakenError,
     _lock,
+    _series,
     _ship,
     _writer,
 )
