@@ -235,15 +235,17 @@ class Histories(RuleBasedStateMachine):
             with self.disk.in_place():
                 self.writers.pop(slot).handler.close()
 
-    @rule(slot=SLOTS, torn=st.sampled_from([b"", b'{"ts":"2026-']))
-    def kill(self, slot: int, torn: bytes) -> None:
-        """Kill a writer between two records, or within one."""
+    @rule(slot=SLOTS, torn=st.sampled_from([b"", b'{"ts":"2026-']), again=st.booleans())
+    def kill(self, slot: int, torn: bytes, *, again: bool) -> None:
+        """Kill a writer between two records, or within one; it may be started again at once."""
         if slot in self.writers:
             path = self.writers[slot].handler.path
             if torn and path and path.exists():
                 with path.open("ab") as file:
                     file.write(torn)
             self.bury(slot)
+            if again:
+                self.write(slot, 1, SMALL)
 
     @rule(slot=SLOTS, steps=st.integers(0, 7))
     def kill_while_it_rotates(self, slot: int, steps: int) -> None:
@@ -271,7 +273,7 @@ class Histories(RuleBasedStateMachine):
         self.now += seconds
         self.monotonic += seconds
 
-    @rule(room=st.none() | st.integers(0, 2 * SMALL), steps=st.integers(1, 5))
+    @rule(room=st.sampled_from([None, 0, 50, 500, 2_000]), steps=st.integers(1, 5))
     def have_trouble(self, room: int | None, steps: int) -> None:
         """Let the disk be full, or refuse everything, while the next few things happen."""
         self.disk.room, self.disk.refuses = room, room is None
