@@ -5,14 +5,14 @@ opens, uploads one small file and prints `{"base": …}`, its resident bytes. Wh
 and prints `{"seconds", "peak", "lag"}`: peak resident bytes, and the longest time in ms for which the loop was held up.
 
 All of them take a file's SHA-256 and state it in the blob's metadata, create and never overwrite, and send an MD5 of
-what goes in one request, for the service to check; obstore has no way to send one. How many are in flight is each
-client's best (`notes` in the README): 32 small files, 8 of megabytes, 4 blocks of a large one.
+what goes in one request, for the service to check; obstore has no way to send one. How many are in flight at once is
+what was best for these sizes: 32 small files, 8 of megabytes, 4 blocks of a large one.
 
-- Hand-tuned: one `ContainerClient` for all, files read and hashed in threads, `upload_blob` for what fits one request;
-  for a large file `stage_block` by hand and `commit_block_list`, because the hash is known only at the end
-  (azure-storage-blob's "Performance tuning": max_single_put_size, max_block_size, max_concurrency).
-- obstore: `put_async` with `mode="create"` and `attributes`; its own chunks and concurrency for a large file, whose
-  hash must be known before ("API: Put").
+- ours: the README; 8 tasks hand over the files and await the outcomes.
+- hand-tuned: one `ContainerClient` for all, single requests and blocks of 4 MiB (Microsoft's "Performance tuning for
+  uploads and downloads with Python"), files read and hashed in threads; for a large file `stage_block` by hand, so that
+  it is hashed as it is sent, which `upload_blob` cannot do.
+- obstore ("Put", "Attributes"): `put_async` of a path, `mode="create"`, its own chunks and concurrency for a large file.
 """
 
 # ruff: noqa: ASYNC240, PLC0415  a size is known at once; each library is there in its client's own environment only

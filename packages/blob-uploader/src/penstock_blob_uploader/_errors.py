@@ -6,6 +6,8 @@ cannot help), ``environment`` (not this file's fault) and ``retry_after`` (secon
 
 from collections.abc import Mapping
 
+from penstock_blob_uploader._printable import printable
+
 
 class UploadError(Exception):
     """A file that did not arrive, and why.
@@ -20,7 +22,7 @@ class UploadError(Exception):
     environment: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.retry_after = retry_after
 
 
@@ -117,7 +119,7 @@ class ContainerMissingError(SetupError):
 
 
 class AccountUnreachableError(SetupError):
-    """No connection to the account's address: unknown host, failing TLS, nothing listening."""
+    """No way to the account: unknown host, failing TLS or proxy, nothing listening, no account of this name."""
 
 
 # --- The uploader ---------------------------------------------------------------------------------------------------

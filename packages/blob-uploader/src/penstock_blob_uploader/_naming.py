@@ -65,10 +65,18 @@ class NameTemplate:
             InvalidBlobNameError: The given name of the app cannot be used, or the time is in no calendar.
         """
         app = "" if app_name is None else _checked_app(app_name)
-        filled = self._text.format_map(_values(path, mtime_ns, app))
-        name = _shortened("/".join(_encoded(segment) for segment in filled.split("/") if segment))
-        check_blob_name(name)
-        return name
+        return name_from(self._text.format_map(_values(path, mtime_ns, app)))
+
+
+def name_from(text: str) -> str:
+    """Return the blob name that a path with slashes becomes: without empty segments, encoded, cut if it is too long.
+
+    Raises:
+        InvalidBlobNameError: No name comes of it.
+    """
+    name = _shortened("/".join(_encoded(segment) for segment in text.split("/") if segment))
+    check_blob_name(name)
+    return name
 
 
 def _fields_of(template: str) -> set[str]:

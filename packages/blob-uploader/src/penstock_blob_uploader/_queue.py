@@ -20,6 +20,7 @@ from penstock_blob_uploader._intents import Intent
 from penstock_blob_uploader._journal import Keeper, NoJournal
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._printable import printable
 from penstock_blob_uploader._reading import delete
 from penstock_blob_uploader._retry import Backoff
 from penstock_blob_uploader._schedule import Schedule
@@ -212,7 +213,7 @@ class UploadQueue:
         job = self._running.pop(task)
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, Exception) and not job.settlement.settled:
-            _logger.error("Uploading %s met a fault of the uploader.", job.order.path, exc_info=fault)
+            _logger.error("%s met a fault of the uploader.", printable(job.order.doing), exc_info=fault)
             self._give_up(job, fault)
             self._schedule.learnt_nothing(job)
         self._advance()

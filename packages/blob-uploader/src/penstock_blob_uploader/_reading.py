@@ -182,13 +182,12 @@ def _opened(path: Path) -> BinaryIO:
     """Open a regular file for unbuffered reading; a pipe put in its place must not block the open."""
     with _file_errors(path):
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = open(descriptor, "rb", closefd=True)  # noqa: SIM115, PTH123 - the caller closes it; a descriptor is no path
-    try:
+    try:  # before it becomes a file of Python's, which refuses a directory in its own words
         _require_regular(path, os.fstat(descriptor))
     except UploadError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return open(descriptor, "rb", closefd=True)  # noqa: PTH123 - a descriptor is no path
 
 
 def _require_regular(path: Path, facts: os.stat_result) -> None:

@@ -1,29 +1,27 @@
-"""The uploader: settings and clients on one side, the queue and the primitive on the other."""
+"""The uploader as its users see it: options, what is handed over, and its life."""
 
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from azure.storage.blob.aio import BlobServiceClient
 
-from penstock_blob_uploader._client import SINGLE_PUT, open_client, refuse_token_in_the_clear
+from penstock_blob_uploader._client import SINGLE_PUT, refuse_token_in_the_clear
+from penstock_blob_uploader._engine import Engine, Plan
 from penstock_blob_uploader._errors import UploaderClosedError
 from penstock_blob_uploader._handle import Upload
 from penstock_blob_uploader._intake import Intake, check_overwrite
-from penstock_blob_uploader._intents import Intent
-from penstock_blob_uploader._journal import Journal, Keeper, NoJournal
 from penstock_blob_uploader._naming import NameTemplate
 from penstock_blob_uploader._order import Overwrite
 from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._printable import printable
 from penstock_blob_uploader._progress import Progress
-from penstock_blob_uploader._put import Bounds, Putter
-from penstock_blob_uploader._queue import Rules, UploadQueue
+from penstock_blob_uploader._put import Bounds
+from penstock_blob_uploader._queue import Rules
 from penstock_blob_uploader._retry import Backoff
 from penstock_blob_uploader._settings import resolve_target
 from penstock_blob_uploader._statistics import Statistics
@@ -103,33 +101,29 @@ class AsyncBlobStorageUploader:
         _require(max_concurrency >= 1, "max_concurrency must be 1 or more")
         _require(max_bytes_in_flight >= SINGLE_PUT, f"max_bytes_in_flight must be {SINGLE_PUT} (4 MiB) or more")
         check_overwrite(overwrite)
-        self._target = resolve_target(
+        target = resolve_target(
             account_url=account_url,
             connection_string=connection_string,
             container_name=container_name,
             has_client=client is not None,
             environment=os.environ,
         )
-        refuse_token_in_the_clear(self._target, credential)
-        self._credential = credential
-        self._client = client
-        self._client_options = dict(client_options or {})
-        self._bounds = Bounds(files=max_concurrency, memory=max_bytes_in_flight)
-        self._create_container = create_container
-        self._rules = Rules(
-            max_running=max_concurrency,
-            max_retries=max_retries,
-            backoff=Backoff(first=retry_delay),
-        )
+        refuse_token_in_the_clear(target, credential)
         self._intake = Intake(template=NameTemplate(name_template), overwrite=overwrite, gzip=gzip)
-        self._progress = progress
         self._delete = delete_after_upload
-        self._journal = None if journal is None else Path(journal).absolute()
+        self._plan = Plan(
+            target=target,
+            credential=credential,
+            client=client,
+            client_options=dict(client_options or {}),
+            create_container=create_container,
+            bounds=Bounds(files=max_concurrency, memory=max_bytes_in_flight),
+            rules=Rules(max_running=max_concurrency, max_retries=max_retries, backoff=Backoff(first=retry_delay)),
+            progress=progress,
+            journal=None if journal is None else Path(journal).absolute(),
+        )
         self._initializing = asyncio.Lock()
-        self._resources = AsyncExitStack()
-        self._keeper: Keeper = NoJournal()
-        self._putter: Putter | None = None
-        self._queue: UploadQueue | None = None
+        self._engine: Engine | None = None
 
     async def __aenter__(self) -> Self:
         await self.initialize()
@@ -150,39 +144,8 @@ class AsyncBlobStorageUploader:
             JournalError: The journal cannot be used; nothing was started.
         """
         async with self._initializing:
-            if self._putter is None:
-                try:
-                    await self._start()
-                except BaseException:
-                    await self._resources.aclose()
-                    raise
-
-    async def _start(self) -> None:
-        """Put everything together; what has to be closed is in ``_resources``."""
-        client = self._client or await open_client(
-            self._target, credential=self._credential, options=self._client_options, resources=self._resources
-        )
-        container = client.get_container_client(self._target.container)
-        putter = Putter(
-            container, create_container=self._create_container, bounds=self._bounds, progress=self._progress
-        )
-        self._resources.callback(putter.close)
-        intents = await self._open_journal(container.url)
-        queue = UploadQueue(putter.put, self._rules, self._keeper)
-        self._putter, self._queue = putter, queue
-        if intents:
-            _logger.info("The journal %s holds %d uploads: they go on.", self._journal, len(intents))
-            await queue.resume(intents, time.time())
-
-    async def _open_journal(self, url: str) -> list[Intent]:
-        """Open the journal, if there is to be one, and return what it holds."""
-        if self._journal is None:
-            return []
-        journal = Journal(self._journal)
-        intents = await journal.open(url.partition("?")[0])  # without the SAS
-        self._resources.push_async_callback(journal.aclose)
-        self._keeper = journal
-        return intents
+            if self._engine is None or not self._engine.is_open:
+                self._engine = await Engine.started(self._plan)
 
     async def upload_file(
         self,
@@ -217,7 +180,7 @@ class AsyncBlobStorageUploader:
             JournalError: The journal cannot be written at the moment, so the file is not queued.
             UploaderClosedError: Not initialized, or shut down.
         """
-        self._require_open()
+        engine = self._running()
         order = await self._intake.order(
             path,
             blob_name=blob_name,
@@ -228,10 +191,7 @@ class AsyncBlobStorageUploader:
             gzip=gzip,
             delete=self._delete,
         )
-        ticket = await self._keeper.add(order)
-        if self._putter is None:
-            self._keeper.finished(ticket)
-        return self._require_open().add(order, ticket)
+        return await engine.add(order)
 
     async def put(
         self,
@@ -255,7 +215,7 @@ class AsyncBlobStorageUploader:
             Conflict: Another content stands under the name and is to stay.
             UploadError: Anything else; ``permanent``, ``environment`` and ``retry_after`` say what would help.
         """
-        self._require_open()
+        engine = self._running()
         order = await self._intake.order(
             path,
             blob_name=blob_name,
@@ -266,9 +226,7 @@ class AsyncBlobStorageUploader:
             gzip=gzip,
             delete=False,
         )
-        if self._putter is None:
-            raise _closed()
-        return await self._putter.put(order)
+        return await engine.put(order)
 
     async def may_read(self) -> bool:
         """Say whether blobs may be looked at: where they may only be written, `put` cannot tell `Same` from `Conflict`.
@@ -279,9 +237,7 @@ class AsyncBlobStorageUploader:
             UploadError: The service does not answer, or does not know who asks.
             UploaderClosedError: Not initialized, or shut down.
         """
-        if self._putter is None:
-            raise _closed()
-        return await self._putter.may_read()
+        return await self._running().may_read()
 
     async def shutdown(self, drain: float | None = 25.0) -> list[Path]:
         """Take nothing more, work until the queue is empty or ``drain`` seconds are over, then end.
@@ -292,32 +248,26 @@ class AsyncBlobStorageUploader:
         Returns:
             The files that have not arrived for certain. They are kept, and their handles raise `NotUploadedError`.
         """
-        self._putter, queue = None, self._queue if self._putter else None
-        if queue is None:
+        if self._engine is None or not self._engine.is_open:
             return []
-        try:
-            left = await queue.stop(drain)
-        finally:
-            await self._resources.aclose()
+        left = await self._engine.stop(drain)
         if left:
-            _logger.warning("Shut down with %d files not uploaded, the first is %s.", len(left), left[0])
+            _logger.warning(
+                "Shut down with %d files not uploaded, the first is %s.", len(left), printable(str(left[0]))
+            )
         return left
 
     def statistics(self) -> Statistics:
         """Return what the queue has done since `initialize`, and is doing."""
-        return self._queue.statistics() if self._queue else Statistics()
+        return self._engine.statistics() if self._engine else Statistics()
 
-    def _require_open(self) -> UploadQueue:
-        """Return the queue if it takes uploads."""
-        if self._putter is None or self._queue is None:
-            raise _closed()
-        return self._queue
-
-
-def _closed() -> UploaderClosedError:
-    return UploaderClosedError(
-        "The uploader is not running: use 'async with', or call initialize() before and no shutdown()."
-    )
+    def _running(self) -> Engine:
+        """Return the engine if it takes uploads."""
+        if self._engine is None or not self._engine.is_open:
+            raise UploaderClosedError(
+                "The uploader is not running: use 'async with', or call initialize() before and no shutdown()."
+            )
+        return self._engine
 
 
 def _require(holds: bool, rule: str) -> None:  # noqa: FBT001 - a check reads best with its condition first

@@ -18,6 +18,7 @@ from penstock_blob_uploader import (
     FileChangedError,
     JournalError,
     NotUploadedError,
+    UploaderClosedError,
 )
 from penstock_local_azure import Blob
 
@@ -277,3 +278,25 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("others", [0, 3], ids=["idle", "draining"])
+async def test_a_file_handed_over_in_the_moment_of_shutdown_is_queued_or_refused_never_both(
+    front: "Front", tmp_path: Path, others: int
+) -> None:
+    front.break_down(403, "AuthorizationPermissionMismatch")
+    path, *waiting = written(tmp_path / "files", 1 + others)
+    async with uploader_to(front, journal=tmp_path / "journal") as first:
+        for each in waiting:
+            await first.upload_file(each)
+        handing_over = asyncio.create_task(first.upload_file(path))
+        await asyncio.sleep(0)
+        left = await first.shutdown(drain=0.2)
+
+        with pytest.raises(UploaderClosedError, match="shut down"):
+            await handing_over
+
+    assert sorted(left) == waiting
+    async with uploader_to(front, journal=tmp_path / "journal") as second:
+        assert second.statistics().resumed == others
+        await second.shutdown(drain=0)

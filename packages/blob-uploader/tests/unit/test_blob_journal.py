@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock_blob_uploader import JournalError
-from penstock_blob_uploader._intents import Arrived, Finished, Intent, PutOff, Queued
+from penstock_blob_uploader import JournalError, _journal
+from penstock_blob_uploader._intents import Arrived, Change, Finished, Intent, PutOff, Queued
 from penstock_blob_uploader._journal import Journal
 from penstock_blob_uploader._journal_file import JournalFile
 from penstock_blob_uploader._order import Order
@@ -192,6 +192,15 @@ def test_a_damaged_journal_is_refused_or_gives_back_exactly_what_it_held(tmp_pat
     assert 60 <= refused < 120
 
 
+def test_a_single_bit_in_a_name_is_noticed(tmp_path: Path) -> None:
+    filled(tmp_path / "j", "file-6")
+    whole = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(whole.replace(b'"blob_name": "file-6"', b'"blob_name": "file-7"'))
+
+    with pytest.raises(JournalError, match="damaged"):
+        held(tmp_path / "j")
+
+
 async def test_what_was_added_is_durable_when_add_returns(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     await journal.open(BOX)
@@ -273,3 +282,45 @@ async def test_a_journal_that_cannot_be_used_is_let_go_of(tmp_path: Path) -> Non
         await Journal(tmp_path / "j").open("https://other/box")
 
     assert len(held(tmp_path / "j")) == 1
+
+
+class Disk:
+    """Stands between the journal and its file, and refuses while it is full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = False
+        self.refused = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._write = JournalFile.write
+        monkeypatch.setattr(JournalFile, "write", lambda file, changes: self.write(file, changes))  # noqa: PLW0108 - a function becomes a method, a method does not
+        monkeypatch.setattr(_journal, "RETRY_AFTER", 0.01)
+
+    def write(self, file: JournalFile, changes: list[Change]) -> None:
+        if self.full:
+            self._loop.call_soon_threadsafe(self.refused.set)
+            raise JournalError("the disk is full")
+        self._write(file, changes)
+
+
+async def test_what_nobody_waits_for_is_written_when_the_disk_has_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk, journal = Disk(monkeypatch), Journal(tmp_path / "j")
+    await journal.open(BOX)
+    done, refused = await journal.add(order("done")), await journal.add(order("refused"))
+    disk.full = True
+
+    journal.finished(done)
+    journal.put_off(refused, failures=1, delay=0)
+    with pytest.raises(JournalError, match="full"):
+        await journal.add(order("never queued"))
+    arriving = asyncio.create_task(journal.arrived(refused))
+    await asyncio.wait_for(disk.refused.wait(), 10)
+    assert not arriving.done(), "nothing is deleted on a word that is not written"
+    disk.full = False
+    await asyncio.wait_for(arriving, 10)
+
+    (left,) = held(as_if_killed(tmp_path / "j", tmp_path / "killed"))
+    assert (left.order.blob_name, left.failures, left.arrived) == ("refused", 1, True)
+    assert len([record for record in caplog.records if "full" in record.getMessage()]) == 1
+    await journal.aclose()

@@ -112,8 +112,16 @@ class OlderRules:
             now: Epoch seconds.
         """
         quiet = now - facts.written
-        decided = self._decide_rotated(older, facts, quiet) if older.day else self._decide_current(older, quiet)
-        return Action.REMOVE if facts.size == 0 and decided in (Action.SHIP, Action.COPY) else decided
+        if facts.size == 0:
+            return self._decide_empty(older, quiet)
+        return self._decide_rotated(older, facts, quiet) if older.day else self._decide_current(older, quiet)
+
+    def _decide_empty(self, older: OlderName, quiet: float) -> Action:
+        """Judge a file that its writer, if it lives, is about to write to."""
+        if older.pid is None:
+            may_be_new = older.process == self.process or quiet < ROTATED_QUIET
+            return Action.LEAVE if may_be_new else Action.REMOVE
+        return Action.LEAVE if self.is_alive(older.pid, None) else Action.REMOVE
 
     def _decide_rotated(self, older: OlderName, facts: LogFacts, quiet: float) -> Action:
         if older.process == self.process or older.pid is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import tempfile
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ from penstock_logging_monitor._target import Arrival
 from penstock_logging_monitor._threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock_logging_monitor._claimed import ClaimedLog
     from penstock_logging_monitor._target import Target
 
@@ -56,6 +60,7 @@ async def ship(
     *,
     part_mark: str = "",
     keep: Path | None = None,
+    is_abandoned: Callable[[], bool] = lambda: False,
 ) -> Receipt:
     """Bring a claimed file into the archive and remove it here, or move it to the folder ``keep``.
 
@@ -66,7 +71,7 @@ async def ship(
     Raises:
         Exception: What reading, compressing or the archive raised. The file is still here.
     """
-    receipt = await copy(log, origin, target, compression, part_mark=part_mark)
+    receipt = await copy(log, origin, target, compression, part_mark=part_mark, is_abandoned=is_abandoned)
     if keep:
         log.move_to(keep)
     else:
@@ -75,30 +80,39 @@ async def ship(
 
 
 async def copy(
-    log: ClaimedLog, origin: Header | OlderName, target: Target, compression: Compression, *, part_mark: str = ""
+    log: ClaimedLog,
+    origin: Header | OlderName,
+    target: Target,
+    compression: Compression,
+    *,
+    part_mark: str = "",
+    is_abandoned: Callable[[], bool] = lambda: False,
 ) -> Receipt:
     """Bring what a file holds into the archive, and leave the file; see `ship`."""
     part = log.path.with_name(f"{log.path.name}{EXTENSION[compression]}{part_mark}{PART}")
     elsewhere = Path(tempfile.gettempdir()) / f"penstock-{os.getpid()}-{part.name}"
-    headers = 1 if isinstance(origin, Header) else 0
+    pack = partial(
+        stage, log.path, compression=compression, headers=int(isinstance(origin, Header)), is_abandoned=is_abandoned
+    )
     try:
-        staged = await in_thread(_stage_somewhere, log.path, (part, elsewhere), compression, headers)
+        staged = await in_thread(_stage_somewhere, pack, part, elsewhere)
+        if staged is None:
+            raise asyncio.CancelledError
         return Receipt(await _deliver(staged, origin, target, EXTENSION[compression]), staged.torn)
     finally:
         part.unlink(missing_ok=True)
         elsewhere.unlink(missing_ok=True)
 
 
-def _stage_somewhere(source: Path, parts: tuple[Path, Path], compression: Compression, headers: int) -> Staged:
+def _stage_somewhere(pack: Callable[..., Staged | None], beside: Path, elsewhere: Path) -> Staged | None:
     """Stage a file beside itself or, on a disk that is full of logs, which only shipping can empty, elsewhere."""
-    beside, elsewhere = parts
     try:
-        return stage(source, beside, compression, headers=headers)
+        return pack(part=beside)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         beside.unlink(missing_ok=True)
-        return stage(source, elsewhere, compression, headers=headers)
+        return pack(part=elsewhere)
 
 
 async def _deliver(staged: Staged, origin: Header | OlderName, target: Target, extension: str) -> Shipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ class Shipper:
     notices: Notices
     keep: Path | None = None
     part_mark: str = ""
+    _stopping: threading.Event = field(default_factory=threading.Event)  # asked by the threads that compress
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _copied: dict[str, tuple[float, int]] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ class Shipper:
 
     async def stop(self) -> None:
         """Break off all shipments, and wait until they have let go of their files."""
+        self._stopping.set()
         running = list(self._running.values())
         for task in running:
             task.cancel()
@@ -105,7 +108,15 @@ class Shipper:
 
     async def _ship(self, log: ClaimedLog, origin: Header | OlderName) -> None:
         try:
-            receipt = await ship(log, origin, self.target, self.compression, part_mark=self.part_mark, keep=self.keep)
+            receipt = await ship(
+                log,
+                origin,
+                self.target,
+                self.compression,
+                part_mark=self.part_mark,
+                keep=self.keep,
+                is_abandoned=self._stopping.is_set,
+            )
         except Exception as error:  # noqa: BLE001  # told and counted; the next file must get its turn
             self._note_failure(log, error)
         else:
@@ -114,7 +125,14 @@ class Shipper:
     async def _copy(self, log: ClaimedLog, origin: Header | OlderName) -> None:
         state = _state(log)
         try:
-            await copy(log, origin, self.target, self.compression, part_mark=self.part_mark)
+            await copy(
+                log,
+                origin,
+                self.target,
+                self.compression,
+                part_mark=self.part_mark,
+                is_abandoned=self._stopping.is_set,
+            )
         except Exception as error:  # noqa: BLE001  # as above
             self._note_failure(log, error)
         else:

@@ -401,14 +401,22 @@ class TestLogMonitorServiceOrphanDetection:
     async def test_an_empty_log_that_nobody_has_locked_is_removed_but_not_under_a_living_process(
         self, logs: Logs
     ) -> None:
-        for process in (f"shop-worker-{GONE}", "shop-checkout", f"shop-worker-{ALIVE}", f"till-worker-{ALIVE}"):
-            older(logs, f"{process}.current.log", "", age=11 * MINUTE)
+        ages = {
+            f"shop-worker-{GONE}": 0,
+            "shop-checkout": MINUTE,
+            "shop-begins-now": 0,
+            f"shop-worker-{ALIVE}": 60 * MINUTE,
+            f"till-worker-{ALIVE}": 60 * MINUTE,
+        }
+        for process, age in ages.items():
+            older(logs, f"{process}.current.log", "", age=age)
         archive = Archive()
 
         service = await scan(logs, archive)
 
         assert archive.blobs == {}
-        assert logs.names() == [f"shop-worker-{ALIVE}.current.log", f"till-worker-{ALIVE}.current.log"]
+        kept = ("shop-begins-now", f"shop-worker-{ALIVE}", f"till-worker-{ALIVE}")
+        assert logs.names() == [f"{process}.current.log" for process in kept]
         assert service.statistics().removed == 2
 
 

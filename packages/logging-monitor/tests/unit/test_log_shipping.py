@@ -337,6 +337,20 @@ async def test_shutdown_ends_by_its_deadline_and_names_what_stays(logs: Logs) ->
     assert logs.messages(staying) == ["left over"]
 
 
+async def test_shutdown_waits_for_no_huge_file_to_be_compressed(logs: Logs, tmp_path: Path) -> None:
+    huge = logs.dead_writer("huge")
+    os.truncate(huge, 8 * 1024**3)  # takes half a minute and more to compress
+    service = LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01)
+    await service.initialize()
+    await until(lambda: logs.names("*.part") != [])
+
+    async with asyncio.timeout(10):
+        (staying,) = await service.shutdown(drain=0)
+
+    assert logs.names() == [staying]
+    assert (logs.directory / staying).stat().st_size == 8 * 1024**3
+
+
 @pytest.mark.usefixtures("fresh_root")
 async def test_shutdown_ships_its_own_processs_log_and_does_not_wait_for_itself(logs: Logs) -> None:
     class Talkative(Archive):
