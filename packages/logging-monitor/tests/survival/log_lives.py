@@ -40,6 +40,7 @@ class Settings:
     Attributes:
         directory: Where ``logs``, ``archive`` and ``acknowledged`` are.
         seconds: How long it kills, at least.
+        clearing_up: Seconds, at most, in which all that has piled up must be shipped at the end.
         writers: How many writers must have lived until it ends.
         seed: Of what is drawn.
         mutant: A planted defect; none if empty.
@@ -54,11 +55,11 @@ class Settings:
         scan_interval: Seconds between two looks of a monitor.
         writer_hesitates: Seconds, at most, from opening a file to locking it: where the races are.
         monitor_hesitates: The same for a monitor.
-        clearing_up: Seconds, at most, in which all that has piled up must be shipped at the end.
     """
 
     directory: str
     seconds: float
+    clearing_up: float
     writers: int = 0
     seed: int = 1
     mutant: str = ""
@@ -73,7 +74,6 @@ class Settings:
     scan_interval: float = 0.02
     writer_hesitates: float = 0.03
     monitor_hesitates: float = 0.002
-    clearing_up: float = 120.0
 
     @property
     def logs(self) -> Path:

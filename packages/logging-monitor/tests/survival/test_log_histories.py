@@ -36,6 +36,7 @@ from penstock_logging_monitor import (
     LogMonitorService,
     NameTakenError,
     _lock,
+    _series,
     _ship,
     _writer,
 )
@@ -234,15 +235,17 @@ class Histories(RuleBasedStateMachine):
             with self.disk.in_place():
                 self.writers.pop(slot).handler.close()
 
-    @rule(slot=SLOTS, torn=st.sampled_from([b"", b'{"ts":"2026-']))
-    def kill(self, slot: int, torn: bytes) -> None:
-        """Kill a writer between two records, or within one."""
+    @rule(slot=SLOTS, torn=st.sampled_from([b"", b'{"ts":"2026-']), again=st.booleans())
+    def kill(self, slot: int, torn: bytes, *, again: bool) -> None:
+        """Kill a writer between two records, or within one; it may be started again at once."""
         if slot in self.writers:
             path = self.writers[slot].handler.path
             if torn and path and path.exists():
                 with path.open("ab") as file:
                     file.write(torn)
             self.bury(slot)
+            if again:
+                self.write(slot, 1, SMALL)
 
     @rule(slot=SLOTS, steps=st.integers(0, 7))
     def kill_while_it_rotates(self, slot: int, steps: int) -> None:
@@ -270,20 +273,21 @@ class Histories(RuleBasedStateMachine):
         self.now += seconds
         self.monotonic += seconds
 
-    @rule(room=st.none() | st.integers(0, 2 * SMALL), steps=st.integers(1, 5))
+    @rule(room=st.sampled_from([None, 0, 50, 500, 2_000]), steps=st.integers(1, 5))
     def have_trouble(self, room: int | None, steps: int) -> None:
         """Let the disk be full, or refuse everything, while the next few things happen."""
         self.disk.room, self.disk.refuses = room, room is None
         self.trouble_ends_in = steps + 1
 
-    @rule()
-    def replace_directory(self) -> None:
-        """Move the directory away from under its writers, and put an empty one in its place."""
+    @rule(seconds=st.sampled_from([0.4, 1.5]))
+    def replace_directory(self, seconds: float) -> None:
+        """Move the directory away from under its writers, put an empty one in its place, and let time pass."""
         aside = self.root / f"aside-{len(self.directories)}"
         self.directories[-1].rename(aside)
         self.directories.insert(0, aside)
         self.directories[-1].mkdir()
         self.trouble_until = self.monotonic + 1.0  # writers look after their files once a second
+        self.wait(seconds)
 
     @invariant()
     def repair_disk_in_time(self) -> None:
@@ -419,6 +423,11 @@ def append_to_what_is_there(path: Path) -> int | None:
     return _lock.claim(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
 
+def never_look(file: _writer.CurrentFile) -> bool:  # noqa: ARG001
+    """Believe for ever that the file is where it was opened."""
+    return True
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "planted"),
     [
@@ -426,8 +435,9 @@ def append_to_what_is_there(path: Path) -> int | None:
         (_writer, "closed_name", name_without_inode),
         (_writer, "_claim_empty", append_to_what_is_there),
         (_ship, "blob_name", name_at_random),
+        (_series, "_is_there", never_look),
     ],
-    ids=["torn lines", "names by the clock", "dead files appended to", "random names"],
+    ids=["torn lines", "names by the clock", "dead files appended to", "random names", "directories never looked at"],
 )
 def test_a_planted_defect_is_found(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, planted: Any) -> None:
     monkeypatch.setattr(owner, name, planted)

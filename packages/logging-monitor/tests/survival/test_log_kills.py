@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 HARNESS = Path(__file__).with_name("log_kills.py")
 SECONDS = 600.0 if os.environ.get("PENSTOCK_SURVIVAL") == "full" else 10.0
+CLEARING_UP = 120.0 + SECONDS  # at most: who is killed all the time leaves much for the last monitor
 UNSHARE = ["unshare", "--user", "--pid", "--fork", "true"]
 
 
@@ -123,10 +124,10 @@ class Run:
 
 def run_harness(directory: Path, **settings: Any) -> dict[str, Any]:
     """Let it kill, and be sure that nobody survives it."""
-    command = [sys.executable, str(HARNESS), json.dumps({"directory": str(directory), **settings})]
+    command = [sys.executable, str(HARNESS), json.dumps({"directory": str(directory), "clearing_up": CLEARING_UP, **settings})]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as harness:
         try:
-            output, _ = harness.communicate(timeout=settings["seconds"] + 300)
+            output, _ = harness.communicate(timeout=settings["seconds"] + CLEARING_UP + 120)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(harness.pid, signal.SIGKILL)
