@@ -102,7 +102,8 @@ _MARKERS_OF_EQUALS = tuple(marker for marker in _BY_MARKER if "=" in marker)  # 
 def redact_secrets(line: str) -> str:
     """Return the line with ``***`` in place of keys, passwords, tokens and signatures.
 
-    Secrets are known by the name in front of them (``api_key=…``, ``'Authorization': '…'``, ``AccountKey=…``, ``sig=…``)
+    Secrets are known by the name in front of them (``api_key=…``, ``'Authorization': '…'``, ``AccountKey=…``,
+    ``sig=…``)
     and by their shape (bearer tokens, JSON web tokens, keys of Azure and OpenAI, private keys, passwords in URLs), in
     text as well as in JSON, also in JSON or a Python literal within a message. Valid JSON stays valid. The cost grows
     with the length of the line, and with nothing else.
