@@ -3,8 +3,8 @@
 Each logger is a process of its own and writes the same record to a file of its own, ours as shipped: with redaction and
 context, and with orjson, as the README installs it. They are measured in turn, several rounds; a ratio is taken within
 a round, because what else the machine does changes. All live in environments of their own, which uv makes. Threads
-count: a record in a queue is not yet in the file. A record counts as lost if the call that logged it had returned, which
-the process notes in another file, and it is in no log file after the kill.
+count: a record in a queue is not yet in the file. A record counts as lost if the call that logged it had returned,
+which the process notes in another file, and it is in no log file after the kill.
 
     uv run python packages/logging-monitor/bench/log_records.py [--quick] [--json]
 """
@@ -216,7 +216,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
     parser.add_argument("--seconds", type=float, help="how long each logger writes in a round")
     options = parser.parse_args()
-    rounds, seconds, kills, rotated = (4, 0.3, 1, 20) if options.quick else (15, 1.0, 5, 200)
+    rounds, seconds, kills, rotated = (4, 0.2, 1, 20) if options.quick else (11, 0.5, 5, 200)
     rounds, seconds = options.rounds or rounds, options.seconds or seconds
     with tempfile.TemporaryDirectory() as folder:
         found = measure_rates(Path(folder), rounds, seconds)

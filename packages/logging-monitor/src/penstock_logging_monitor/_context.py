@@ -60,16 +60,18 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the context; let every record through."""
-        attributes = record.__dict__
+        bound = _bound.get()
+        if bound or self._variables or _OPENTELEMETRY in sys.modules:
+            self._add(record.__dict__, bound)
+        return True
+
+    def _add(self, attributes: dict[str, Any], bound: Mapping[str, object]) -> None:
         if _OPENTELEMETRY in sys.modules and "trace_id" not in attributes:
             attributes.update(_span())
-        bound = _bound.get()
-        if bound:
-            attributes.update({name: value for name, value in bound.items() if name not in attributes})
+        attributes.update({name: value for name, value in bound.items() if name not in attributes})
         for name, variable in self._variables:
             if name not in attributes:
                 attributes[name] = _value_of(variable)
-        return True
 
 
 def _span() -> dict[str, str]:

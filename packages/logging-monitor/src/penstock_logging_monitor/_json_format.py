@@ -51,8 +51,9 @@ class JsonFormatter(logging.Formatter):
         except TypeError:  # a key that is no string, a lone surrogate, a circle, an integer of more than 64 bits
             rest = _to_json(fields)
         origin = self._origins.get((record.levelname, record.name)) or self._add_origin(record)
-        ts = self._timestamps.of(record.created)
-        return f'{{"ts":"{ts}{origin}', rest[1:] if rest.isascii() else rest[1:].translate(_LINE_ENDS)
+        return f'{{"ts":"{self._timestamps.of(record.created)}{origin}', rest[1:] if rest.isascii() else rest[
+            1:
+        ].translate(_LINE_ENDS)
 
     def _add_origin(self, record: logging.LogRecord) -> str:
         """Write the fields that only a logger and a level decide, and remember them."""

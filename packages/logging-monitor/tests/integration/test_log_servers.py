@@ -155,9 +155,11 @@ def test_uvicorn_that_is_told_to_configure_nothing_logs_like_any_library(tmp_pat
 def test_workers_of_gunicorn_write_files_of_their_own(tmp_path: Path, preload: tuple[str, ...]) -> None:
     (tmp_path / "page.py").write_text(WSGI_APP)
     bind = f"127.0.0.1:{free_port()}"
-    options = ("--bind", bind, "--workers", "2", "--threads", "2", "--access-logfile", "-", "--no-control-socket")
-    options = (*options, "--graceful-timeout", "3")  # a worker told to stop before it listens to signals never does
-    with serving(tmp_path, "-m", "gunicorn", *options, *preload, "page:app", address=f"http://{bind}") as address:
+    # A worker that is told to stop before it listens to signals would take gunicorn's 30 s to do so.
+    options = ("--bind", bind, "--workers", "2", "--threads", "2", "--graceful-timeout", "3", "--no-control-socket")
+    with serving(
+        tmp_path, "-m", "gunicorn", *options, *preload, "--access-logfile=-", "page:app", address=f"http://{bind}"
+    ) as address:
         ask_for_all(address)
 
     check_all_are_there_once(tmp_path)
