@@ -124,7 +124,8 @@ class Run:
 
 def run_harness(directory: Path, **settings: Any) -> dict[str, Any]:
     """Let it kill, and be sure that nobody survives it."""
-    command = [sys.executable, str(HARNESS), json.dumps({"directory": str(directory), "clearing_up": CLEARING_UP, **settings})]
+    asked = json.dumps({"directory": str(directory), "clearing_up": CLEARING_UP, **settings})
+    command = [sys.executable, str(HARNESS), asked]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as harness:
         try:
             output, _ = harness.communicate(timeout=settings["seconds"] + CLEARING_UP + 120)
