@@ -12,7 +12,7 @@ what was best for these sizes: 32 small files, 8 of megabytes, 4 blocks of a lar
 - hand-tuned: one `ContainerClient` for all, single requests and blocks of 4 MiB (Microsoft's "Performance tuning for
   uploads and downloads with Python"), files read and hashed in threads; for a large file `stage_block` by hand, so that
   it is hashed as it is sent, which `upload_blob` cannot do.
-- obstore ("Put", "Attributes"): `put_async` of a path, `mode="create"`, its own chunks and concurrency for a large file.
+- obstore ("Put", "Attributes"): `put_async` of a path, `mode="create"`; its own blocks for a large file.
 """
 
 # ruff: noqa: ASYNC240, PLC0415  a size is known at once; each library is there in its client's own environment only

@@ -1,7 +1,7 @@
 """What `penstock-upload` can be told."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, get_args
@@ -100,8 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     told("--overwrite", choices=get_args(Overwrite), default="never", help="what gives way (default %(default)s)")
     told("--gzip", action="store_true", help="compress on the way, and say so in Content-Encoding")
     told("--delete", action="store_true", help="delete each file once its blob is confirmed")
-    told("--concurrency", type=_number, default=8, metavar="N", help="files in flight at once (default %(default)s)")
-    told("--retries", type=_number, default=5, metavar="N", help="attempts after a file's first (default %(default)s)")
+    told(
+        "--concurrency", type=_at_least(1), default=8, metavar="N", help="files in flight at once (default %(default)s)"
+    )
+    told(
+        "--retries",
+        type=_at_least(0),
+        default=5,
+        metavar="N",
+        help="attempts after a file's first (default %(default)s)",
+    )
     told("--journal", type=Path, metavar="FILE", help="keep what is to be done there, and go on with it next time")
     told("--json", action="store_true", help="print one JSON object a line")
     told("--verbose", action="store_true", help="say on standard error what is repeated and why")
@@ -118,9 +126,13 @@ def _prefix(text: str) -> str:
     return prefix
 
 
-def _number(text: str) -> int:
-    """Read a number from 1."""
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 is needed, not {text!r}")
-    return number
+def _at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number that is not too small."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"a number from {least} is needed, not {text!r}")
+        return number
+
+    return read

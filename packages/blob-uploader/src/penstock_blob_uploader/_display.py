@@ -64,7 +64,8 @@ class JsonLines:
             facts |= {"bytes": ended.outcome.length, "sha256": ended.outcome.sha256}
         if ended.error is not None:
             error = ended.error
-            facts |= {"error": type(error).__name__, "message": str(error), "permanent": error.permanent}
+            facts |= {"error": type(error).__name__, "message": str(error)}
+            facts |= {"permanent": error.permanent, "environment": error.environment}
         self._write("file", **facts)
 
     def tick(self, now: Statistics) -> None:

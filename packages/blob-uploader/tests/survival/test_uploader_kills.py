@@ -100,8 +100,9 @@ class Death:
     nth: int = 0
     """At which occasion from its start."""
     handed_over: int = 0
+    """Not before so many more files are handed over."""
     arrived: int = 0
-    """Not before so many files are handed over, and so many in the container."""
+    """Not before so many files are in the container."""
     allowance: int | None = None
     """How many files its producers may hand over; None: all."""
 
@@ -118,7 +119,7 @@ def deaths(count: int, kills: int, chance: Random) -> Iterator[Death]:
         if kill % 2:
             yield Death(instant="queued", nth=nth, allowance=share)
         else:
-            yield Death(handed_over=kill * share + nth, allowance=share)
+            yield Death(handed_over=nth, allowance=share)
     hurting, share = cycle(HURTING), count // (kills - early)
     for kill in range(kills - early):
         nth = chance.randrange(1, share // 2)
@@ -130,9 +131,10 @@ def deaths(count: int, kills: int, chance: Random) -> Iterator[Death]:
 
 async def is_time(death: Death, blob: Blob, place: Place, process: Process) -> None:
     """Wait for a death's moment; an uploader that ends before that has nothing left to do."""
+    handed_over = place.handed_over + death.handed_over
     async with asyncio.timeout(900):
         while process.returncode is None and (
-            place.handed_over < death.handed_over or len(blob._store.container("box").blobs) < death.arrived
+            place.handed_over < handed_over or len(blob._store.container("box").blobs) < death.arrived
         ):
             await asyncio.sleep(0.005)
 
