@@ -31,6 +31,7 @@ BENCHES = (
     "llm/bench/structured_calls.py",
     "servicebus/bench/messages.py",
     "blob-uploader/bench/uploads.py",
+    "logging-monitor/bench/log_records.py",
     "feedback-worker/bench/worker.py",
 )
 

@@ -24,7 +24,9 @@ class Logs:
         self.now = 1_772_366_400.0  # 2026-03-01T12:00:00Z
         self._writers: list[LogFileHandler] = []
 
-    def writer(self, process: str = "w", *, app: str = "shop", max_bytes: int = 1_000_000) -> LogFileHandler:
+    def writer(
+        self, process: str = "w", *, app: str = "shop", max_bytes: int = 1_000_000, **options: Any
+    ) -> LogFileHandler:
         """Start a writer, which the end of the test closes."""
         handler = LogFileHandler(
             self.directory,
@@ -33,6 +35,7 @@ class Logs:
             max_bytes=max_bytes,
             clock_ns=lambda: int(self.now * 1_000_000_000),
             monotonic=lambda: self.now,
+            **options,
         )
         handler.setFormatter(JsonFormatter())
         self._writers.append(handler)

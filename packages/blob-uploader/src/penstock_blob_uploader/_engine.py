@@ -111,6 +111,14 @@ class Engine:
             raise _stopped(order)
         return await self._putter.put(order)
 
+    async def may_read(self) -> bool:
+        """Say whether blobs may be looked at.
+
+        Raises:
+            UploadError: The service does not answer, or does not know who asks.
+        """
+        return await self._putter.may_read()
+
     async def stop(self, drain: float | None) -> list[Path]:
         """Take nothing more, work for up to ``drain`` seconds, close everything; return the files that are left."""
         self._stopped = True

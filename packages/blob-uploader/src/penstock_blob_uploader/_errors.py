@@ -4,6 +4,8 @@ Every error carries the three facts by which packages of this family understand 
 cannot help), ``environment`` (not this file's fault) and ``retry_after`` (seconds the service asked us to wait).
 """
 
+from collections.abc import Mapping
+
 from penstock_blob_uploader._printable import printable
 
 
@@ -64,14 +66,23 @@ class Conflict(UploadError):  # noqa: N818 - the word the service uses, and Crea
     Attributes:
         length: Length in bytes of the blob that is there; None when it could not be asked for.
         sha256: Hex digest its metadata states; None when it states none or could not be asked for.
+        metadata: All that its metadata states, names in lower case; empty when it could not be asked for.
     """
 
     permanent = True
 
-    def __init__(self, message: str, *, length: int | None = None, sha256: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        length: int | None = None,
+        sha256: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.length = length
         self.sha256 = sha256
+        self.metadata = dict(metadata or {})
 
 
 # --- The service ----------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ def _conflict(there: BlobProperties, order: Order, sha256: str) -> Conflict:
         f"ours {sha256}); both are left as they are.",
         length=there.size,
         sha256=stated,
+        metadata={name.lower(): value for name, value in (there.metadata or {}).items()},
     )
 
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.storage.blob.aio import ContainerClient
 
 from penstock_blob_uploader._client import SINGLE_PUT
@@ -18,6 +19,7 @@ from penstock_blob_uploader._reading_threads import ReadingThreads
 from penstock_blob_uploader._sending import send
 
 _BLOCKS_AT_ONCE = 4
+_NOBODYS_BLOB = "penstock-asks-whether-it-may-read"
 
 _PATIENCE = 180.0
 """Seconds any upload may take, the SDK's own retries included."""
@@ -74,6 +76,22 @@ class Putter:
                     raise
             await self._make_container()
             return await self._send(order)
+
+    async def may_read(self) -> bool:
+        """Ask for a blob that nobody has, and so find out whether one could be looked at.
+
+        Raises:
+            UploadError: The service does not answer, or does not know who asks.
+        """
+        with service_errors(f"Asking the container {self._container.container_name} for a blob"):
+            try:
+                await self._container.get_blob_client(_NOBODYS_BLOB).get_blob_properties()
+            except HttpResponseError as error:
+                if error.status_code == HTTPStatus.FORBIDDEN and code_of(error) != "AuthenticationFailed":
+                    return False
+                if error.status_code != HTTPStatus.NOT_FOUND:
+                    raise
+        return True
 
     def close(self) -> None:
         """Let go of the threads that read."""

@@ -228,6 +228,17 @@ class AsyncBlobStorageUploader:
         )
         return await engine.put(order)
 
+    async def may_read(self) -> bool:
+        """Say whether blobs may be looked at: where they may only be written, `put` cannot tell `Same` from `Conflict`.
+
+        One request, for a blob that nobody has.
+
+        Raises:
+            UploadError: The service does not answer, or does not know who asks.
+            UploaderClosedError: Not initialized, or shut down.
+        """
+        return await self._running().may_read()
+
     async def shutdown(self, drain: float | None = 25.0) -> list[Path]:
         """Take nothing more, work until the queue is empty or ``drain`` seconds are over, then end.
 

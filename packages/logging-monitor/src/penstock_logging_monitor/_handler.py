@@ -16,17 +16,22 @@ from typing import TYPE_CHECKING
 
 from penstock_logging_monitor import _fork
 from penstock_logging_monitor._header import describe_process
+from penstock_logging_monitor._json_format import JsonFormatter
 from penstock_logging_monitor._losses import Losses, say
-from penstock_logging_monitor._rotation import RotationRule
+from penstock_logging_monitor._redaction import redact_secrets
 from penstock_logging_monitor._series import FileSeries
+from penstock_logging_monitor._text_format import TextFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock_logging_monitor._context import ContextFilter
     from penstock_logging_monitor._header import Header
 
 MAX_BYTES = 16 * 1024 * 1024
 _FORK_WAITS = 1.0  # seconds for a record that another thread is writing while this one forks
+
+_FORMATS = (JsonFormatter.format, TextFormatter.format)  # a class that has another must be asked for it
 
 _handlers: weakref.WeakSet[LogFileHandler] = weakref.WeakSet()
 
@@ -59,8 +64,10 @@ class LogFileHandler(logging.Handler):
         app: Name of the application.
         process: Name of the process; None: ``worker-{pid}``, which every forked child has for itself.
         max_bytes: About how many bytes a file may grow to.
-        clock_ns: Epoch nanoseconds; decides days and start times.
-        monotonic: Seconds; decides when to look after the file.
+        redact: Cuts secrets out of each line. None: lines are written as they are.
+        context: Adds to each record the context it is logged in.
+        clock_ns: Epoch nanoseconds; decides days and start times, and when to look after the file.
+        monotonic: Seconds; decides when to try again to open a file.
     """
 
     def __init__(
@@ -70,14 +77,21 @@ class LogFileHandler(logging.Handler):
         app: str,
         process: str | None = None,
         max_bytes: int = MAX_BYTES,
+        redact: Callable[[str], str] | None = redact_secrets,
+        context: ContextFilter | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         self._directory = Path(logs_dir).absolute()
         self._app = app
         self._process = process
-        self._rule = RotationRule(max_bytes)
+        self._max_bytes = max_bytes
+        self._redact = redact
+        self._context = context
+        self._parts: Callable[[logging.LogRecord], tuple[str, str]] = self._whole
         self._clock_ns = clock_ns
         self._monotonic = monotonic
         self._held_for_fork = False
@@ -103,10 +117,35 @@ class LogFileHandler(logging.Handler):
         """Return what this handler has done in this process."""
         return WriterStatistics(self._written, dict(self._losses.by_reason), self._series.opened, self._series.stolen)
 
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802  # the standard library's name
+        """Set what makes lines of records."""
+        super().setFormatter(fmt)
+        if isinstance(fmt, (JsonFormatter, TextFormatter)) and type(fmt).format in _FORMATS:
+            self._parts = fmt.parts
+        else:
+            self._parts = self._whole
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and write one record, as the standard library's handlers do in twice the calls."""
+        if self.filters:
+            passed: bool | logging.LogRecord = self.filter(record)
+            if not passed:
+                return False
+            record = passed if isinstance(passed, logging.LogRecord) else record
+        with self.lock:  # type: ignore[union-attr]  # None only in handlers that need none
+            self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; logging calls this with the handler's lock held."""
+        """Write one record; called with the handler's lock held."""
         try:
-            data = self._to_bytes(record)
+            if self._context:
+                self._context.filter(record)
+            start, rest = self._parts(record)
+            if self._redact:
+                rest = self._redact(rest)
+            # A lone surrogate cannot be UTF-8; as \udcxx it stays readable, and is what JSON itself would write.
+            data = f"{start}{rest}\n".encode("utf-8", "backslashreplace")
         except Exception:  # noqa: BLE001  # a record that cannot be formatted: logging's own rule, which shows it
             self._losses.by_reason["format"] += 1
             self.handleError(record)
@@ -119,6 +158,9 @@ class LogFileHandler(logging.Handler):
         self._written += 1
         if self._losses.in_trouble:
             self._tell_losses(self._losses.end_episode())
+
+    def _whole(self, record: logging.LogRecord) -> tuple[str, str]:
+        return "", self.format(record)
 
     def close_file(self) -> None:
         """Close the current file under its immutable name, ready to be shipped; the next record opens another."""
@@ -157,15 +199,11 @@ class LogFileHandler(logging.Handler):
         self._series = FileSeries(
             self._directory,
             describe_process(self._app, self._process or f"worker-{os.getpid()}", now_ns),
-            rule=self._rule,
+            max_bytes=self._max_bytes,
             clock_ns=self._clock_ns,
             monotonic=self._monotonic,
             on_refused_rotation=lambda error: say(f"cannot rotate the log file, and go on in it: {error}"),
         )
-
-    def _to_bytes(self, record: logging.LogRecord) -> bytes:
-        # A lone surrogate cannot be UTF-8; as \udcxx it stays readable, and is what JSON itself would write.
-        return (self.format(record) + "\n").encode("utf-8", "backslashreplace")
 
     def _tell_losses(self, lost: int) -> None:
         """Put into the log itself how many records are missing from it."""

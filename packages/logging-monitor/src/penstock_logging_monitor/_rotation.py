@@ -1,28 +1,20 @@
-"""When a current file is full; a pure decision."""
+"""When to look after a current file; pure decisions.
+
+A file holds the records of one UTC day. The day's *change* counts, in either direction: a clock stepped back starts a
+new file too. How large a file is, its writer sees at each record; day and name it looks after from time to time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 DAY_NS = 24 * 60 * 60 * 1_000_000_000
+LOOK_EVERY_NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class RotationRule:
-    """A file holds the records of one UTC day, and about ``max_bytes`` at most.
+def is_another_day(opened_ns: int, now_ns: int) -> bool:
+    """Say whether a file opened then must not take the records of now."""
+    return opened_ns // DAY_NS != now_ns // DAY_NS
 
-    The day's *change* counts, in either direction: a clock stepped back starts a new file too. A single record above
-    ``max_bytes`` still goes into a file of its own, whole.
-    """
 
-    max_bytes: int
-
-    def __post_init__(self) -> None:
-        if self.max_bytes < 1:
-            raise ValueError(f"max_bytes must be at least 1, not {self.max_bytes}")
-
-    def is_due(self, *, opened_ns: int, now_ns: int, size: int, has_records: bool, incoming: int) -> bool:
-        """Say whether a record of ``incoming`` bytes belongs into the next file."""
-        if opened_ns // DAY_NS != now_ns // DAY_NS:
-            return True
-        return has_records and size + incoming > self.max_bytes
+def next_look_ns(now_ns: int) -> int:
+    """Return until when, after a look, the file may be written without another: a second, but never past midnight."""
+    return min(now_ns + LOOK_EVERY_NS, (now_ns // DAY_NS + 1) * DAY_NS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from penstock_logging_monitor._rotation import is_another_day, next_look_ns
 from penstock_logging_monitor._writer import CurrentFile
 
 if TYPE_CHECKING:
@@ -12,9 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock_logging_monitor._header import Header
-    from penstock_logging_monitor._rotation import RotationRule
 
-_LOOK_EVERY = 1.0  # seconds between looks whether the file is still at its name
 _REOPEN_AFTER = 1.0  # seconds between attempts to open a file: a full disk must cost the application next to nothing
 
 
@@ -24,9 +23,9 @@ class FileSeries:
     Args:
         directory: Directory of the log files.
         header: Header of the first file.
-        rule: When a file is full.
+        max_bytes: About how many bytes a file may grow to; a larger record still goes into a file of its own, whole.
         clock_ns: Epoch nanoseconds.
-        monotonic: Seconds.
+        monotonic: Seconds; decides when to try again to open a file.
         on_refused_rotation: Called once each time that a full file cannot be renamed, and is written on instead.
     """
 
@@ -35,7 +34,7 @@ class FileSeries:
         directory: Path,
         header: Header,
         *,
-        rule: RotationRule,
+        max_bytes: int,
         clock_ns: Callable[[], int],
         monotonic: Callable[[], float],
         on_refused_rotation: Callable[[OSError], None],
@@ -45,12 +44,12 @@ class FileSeries:
         self.stolen = 0
         self._directory = directory
         self._next_header = header
-        self._rule = rule
+        self._max_bytes = max_bytes
         self._clock_ns = clock_ns
         self._monotonic = monotonic
         self._on_refused_rotation = on_refused_rotation
         self._rotation_refused = False
-        self._look_at = 0.0
+        self._looked_ns = self._look_ns = 0
         self._reopen_at = 0.0
         self._open_error: OSError | None = None
 
@@ -65,15 +64,10 @@ class FileSeries:
         Raises:
             OSError: The data was not written.
         """
-        file = self._file_still_there() or self.open()
-        now_ns = self._clock_ns()
-        if self._rule.is_due(
-            opened_ns=file.header.opened_ns,
-            now_ns=now_ns,
-            size=file.size,
-            has_records=file.has_records,
-            incoming=len(data),
-        ):
+        file, now_ns = self.file, self._clock_ns()
+        if file is None or not self._looked_ns <= now_ns < self._look_ns:  # a clock stepped back is a reason to look
+            file = self._look(now_ns)
+        if file.size + len(data) > self._max_bytes and file.has_records:
             file = self._rotate(file)
         file.append(data)
 
@@ -92,7 +86,6 @@ class FileSeries:
             self._open_error, self._reopen_at = error, now + _REOPEN_AFTER
             raise
         self._open_error = None
-        self._look_at = now + _LOOK_EVERY
         self.opened += 1
         return self.file
 
@@ -114,17 +107,17 @@ class FileSeries:
         if self.file:
             self._leave(self.file)
 
-    def _file_still_there(self) -> CurrentFile | None:
-        """Return the current file, unless the look taken once a second finds it gone from its name."""
-        file, now = self.file, self._monotonic()
-        if file is None or now < self._look_at:
-            return file
-        self._look_at = now + _LOOK_EVERY
-        if _is_there(file):
-            return file
-        self.stolen += 1
-        self._leave(file)
-        return None
+    def _look(self, now_ns: int) -> CurrentFile:
+        """Return the file for the records of now: the current one if it is still at its name and of this day."""
+        file = self.file
+        if file and not _is_there(file):
+            self.stolen += 1
+            self._leave(file)
+        file = self.file or self.open()
+        if is_another_day(file.header.opened_ns, now_ns):
+            file = self._rotate(file)
+        self._looked_ns, self._look_ns = now_ns, next_look_ns(now_ns)
+        return file
 
     def _rotate(self, file: CurrentFile) -> CurrentFile:
         """Go on in a new file, or in the old one if the directory does not let us rename it."""

@@ -31,7 +31,7 @@ class CurrentFile:
         self.size = 0
         self._fd = fd
         self.append(header.line())
-        self._header_size = self.size
+        self.has_records = False  # more than the header
 
     @classmethod
     def open(cls, directory: Path, header: Header) -> CurrentFile:
@@ -61,11 +61,6 @@ class CurrentFile:
             raise
 
     @property
-    def has_records(self) -> bool:
-        """Whether the file holds more than its header."""
-        return self.size > self._header_size
-
-    @property
     def identity(self) -> tuple[int, int]:
         """Device and inode of the file."""
         found = os.fstat(self._fd)
@@ -81,6 +76,7 @@ class CurrentFile:
         if written != len(data):
             self._append_rest(memoryview(data)[written:])
         self.size += len(data)
+        self.has_records = True
 
     def is_at_its_name(self) -> bool:
         """Say whether a reader of the directory would still find this file under its name."""
@@ -95,7 +91,7 @@ class CurrentFile:
         if not self.is_at_its_name():
             return
         if self.has_records:
-            self.path.rename(self.path.with_name(closed_name(self.header)))
+            self.path.rename(self.path.with_name(closed_name(self.header, inode=self.identity[1])))
         else:
             self.path.unlink()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -41,7 +42,7 @@ def test_closing_gives_the_file_its_immutable_name(logs: Logs) -> None:
 
     (name,) = logs.names()
     assert name.startswith("shop-w__2026-03-01.")
-    assert name.endswith("-0.log")
+    assert "-0-" in name.partition(".")[2]
 
 
 def test_a_file_without_records_does_not_outlive_its_writer(logs: Logs) -> None:
@@ -201,6 +202,53 @@ def test_a_full_disk_leaves_no_half_record_behind(logs: Logs, capsys: pytest.Cap
     assert "cannot write log files" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO], ids=["full", "quota", "broken"])
+def test_a_disk_that_refuses_a_while_costs_one_warning_and_is_told_in_the_log(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    handler = logs.writer("w")
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr("os.write", refusal(number))
+        logs.say(handler, *(f"lost {count}" for count in range(20)))
+    logs.say(handler, "written")
+
+    assert logs.messages() == ["written", "20 log records could not be written and are lost"]
+    assert handler.statistics().lost == {errno.errorcode[number]: 20}
+    assert capsys.readouterr().err.count("cannot write log files") == 1
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOENT], ids=["read-only", "denied", "vanished"])
+def test_a_directory_that_takes_no_file_a_while_is_tried_once_a_second(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    handler = logs.writer("w")
+    handler.close_file()
+
+    with monkeypatch.context() as trouble:
+        attempts = refusal(number)
+        trouble.setattr("os.open", attempts)
+        for _ in range(3):
+            logs.say(handler, "lost", "lost too")
+            logs.now += 1.1
+    logs.say(handler, "written")
+
+    assert attempts.calls == 3
+    assert logs.messages() == ["written", "6 log records could not be written and are lost"]
+    assert handler.statistics().lost == {errno.errorcode[number]: 6}
+    assert capsys.readouterr().err.count("cannot write log files") == 1
+
+
+def test_trouble_before_anything_was_written_is_told_at_once(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as trouble:
+        trouble.setattr("pathlib.Path.mkdir", refusal(errno.EROFS))
+        logs.writer("w")
+
+    assert "cannot write log files" in capsys.readouterr().err
+
+
 def test_a_rotation_that_is_refused_goes_on_in_the_old_file(
     logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -243,6 +291,16 @@ def test_a_line_is_a_line_of_unicode_for_every_reader(logs: Logs) -> None:
 
 def refuse(path: Path, target: Path) -> Path:
     raise PermissionError(13, "Permission denied", str(path), None, str(target))
+
+
+class refusal:  # noqa: N801  # used as a function that counts its calls
+    def __init__(self, number: int) -> None:
+        self.calls = 0
+        self._number = number
+
+    def __call__(self, *_: object, **__: object) -> int:
+        self.calls += 1
+        raise OSError(self._number, os.strerror(self._number))
 
 
 @contextmanager

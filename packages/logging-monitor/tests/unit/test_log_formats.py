@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,9 +22,15 @@ def record(**facts: Any) -> logging.LogRecord:
 
 
 def as_json(**facts: Any) -> Any:
-    line = JsonFormatter().format(record(**facts))
-    assert "\n" not in line
-    return json.loads(line)
+    """Write a record with and without orjson, and return it if both lines say the same."""
+    with pytest.MonkeyPatch.context() as without:
+        without.setitem(sys.modules, "orjson", None)
+        plain = JsonFormatter()
+    lines = [formatter.format(record(**facts)) for formatter in (JsonFormatter(), plain)]
+    assert not any("\n" in line for line in lines)
+    quick, standard = map(json.loads, lines)
+    assert quick == standard
+    return quick
 
 
 def test_a_record_is_one_flat_object() -> None:
@@ -71,10 +78,11 @@ def test_a_stack_that_was_asked_for_is_a_field() -> None:
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        (float("nan"), "nan"),
         ({(1, 2): 3}, "{(1, 2): 3}"),
         ({"a": {1}}, {"a": "{1}"}),
         (b"bytes", "b'bytes'"),
+        (2**70, 2**70),
+        (datetime(2026, 3, 1, tzinfo=UTC), "2026-03-01 00:00:00+00:00"),
     ],
 )
 def test_what_json_cannot_hold_is_written_as_text(value: object, written: object) -> None:
@@ -82,6 +90,13 @@ def test_what_json_cannot_hold_is_written_as_text(value: object, written: object
 
     assert fields["odd"] == written
     assert fields["good"] == 1
+
+
+def test_not_a_number_is_a_line_of_json_all_the_same() -> None:
+    line = JsonFormatter().format(record(odd=float("nan"), good=1))
+
+    assert json.loads(line)["good"] == 1
+    assert json.loads(line)["odd"] in (None, "nan")
 
 
 def test_a_circle_is_written_as_text() -> None:
@@ -93,6 +108,46 @@ def test_a_circle_is_written_as_text() -> None:
 
 def test_text_names_time_level_logger_and_message() -> None:
     assert TextFormatter().format(record()) == "2026-03-01T12:00:00.000250Z INFO     shop.cart: sold 3"
+
+
+def test_text_shows_what_was_added_to_the_record() -> None:
+    line = TextFormatter().format(record(order="o-17", note="two words", empty=""))
+
+    assert line.endswith("shop.cart: sold 3 order=o-17 note='two words' empty=''")
+
+
+def test_text_ends_with_the_traceback() -> None:
+    try:
+        os.environ["GONE"]
+    except KeyError:
+        first, second, *_, last = TextFormatter().format(record(exc_info=sys.exc_info())).splitlines()
+
+    assert first.endswith("sold 3")
+    assert second == "Traceback (most recent call last):"
+    assert last == "KeyError: 'GONE'"
+
+
+def test_colour_is_for_the_level_and_only_if_asked() -> None:
+    assert "\x1b[32mINFO    \x1b[0m shop.cart" in TextFormatter(colour=True).format(record(levelno=logging.INFO))
+    assert "\x1b" not in TextFormatter().format(record(levelno=logging.INFO))
+
+
+def test_what_another_formatter_left_on_the_record_is_no_extra() -> None:
+    seen = record()
+    logging.Formatter("%(asctime)s %(message)s").format(seen)
+
+    assert set(json.loads(JsonFormatter().format(seen))) == {"ts", "level", "logger", "message"}
+
+
+def test_a_record_of_somebody_elses_class_keeps_its_attributes() -> None:
+    class Theirs(logging.LogRecord):
+        def __init__(self, *args: Any) -> None:
+            self.tenant = "t-1"
+            super().__init__(*args)
+
+    theirs = Theirs("shop", logging.INFO, __file__, 1, "sold", (), None)
+
+    assert json.loads(JsonFormatter().format(theirs))["tenant"] == "t-1"
 
 
 def test_each_second_is_written_anew() -> None:
