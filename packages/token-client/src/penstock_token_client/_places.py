@@ -175,6 +175,7 @@ class Places:
             waiter = Waiter(place.order, _read(place.ticket), place.ticket, place.since)
             self.put(waiter)
         waiter.absent_since, waiter.home = place.absent_since, place.home
+        self.tell(waiter)
 
     def tell(self, waiter: Waiter, *, gone: bool = False) -> None:
         """Tell of a place that changed."""

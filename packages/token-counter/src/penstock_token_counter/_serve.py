@@ -72,6 +72,7 @@ def counter_of(options: Options) -> TokenCounter:
             assume_idle=options.assume_idle,
             sharing={name: pool.sharing for name, pool in pools.items()},
             journal=options.journal,
+            store=options.store,
             deployments={name: pool.deployment for name, pool in pools.items() if pool.deployment is not None},
             access=access,
             insecure=options.insecure,
@@ -87,6 +88,7 @@ def _announce(url: str, options: Options) -> None:
         line = json.dumps({"v": 1, "url": url, "pools": list(options.pools)})
     else:
         unknown = "without a journal" if options.journal is None else "if its journal is new"
+        unknown = unknown if options.store is None else "if the store knows nothing of it"
         full = f"; {unknown}, nothing is granted for the first minute (--assume-idle grants at once)"
         start = "" if options.assume_idle else full
         line = f"token counter for {', '.join(options.pools)} at {url}{start}"

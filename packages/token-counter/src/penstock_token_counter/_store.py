@@ -1,0 +1,349 @@
+"""Where several counters keep the pools they share: a Valkey or Redis server, and what it is asked.
+
+Why like this. Counters must decide as one ledger would, so the rules must exist once. Written anew in Lua they would be
+some hundred lines, to be kept equal to the ledger's for ever, with learning left out. So the store decides nothing. It
+keeps, of each pool, what has changed (`_words`), in order and by name; each counter follows it with a ledger of its
+own, decides by the rules that one process has too, and writes what changed. A script of a few lines takes that only if
+it builds on the newest version (`_store_scripts`), so whatever was decided beside somebody else's decision is decided
+anew. What a decision costs does not depend on how much is kept: two round trips, shared by all decisions of a moment,
+and the changes themselves. No counter leads: whoever has callers takes a turn, and grants to whoever is next, be the
+caller here or there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from . import _store_scripts as scripts
+from ._paused import PausedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+_LOG = logging.getLogger(__name__)
+
+STORE_STATES = ("none", "connecting", "connected", "away")
+
+_META_KEPT = 30 * 86_400.0
+"""Seconds for which a pool's version outlives its last change, which tells a pool that rested from one that is lost."""
+
+_ENTRIES = 1_000
+"""Entries that are kept for those who follow; whoever is further behind loads everything."""
+
+_SUBSCRIBE_AGAIN = 1.0
+"""Seconds between two tries to listen; who does not hear of changes looks for them."""
+
+_UNREACHABLE = "the store cannot be reached, and nothing is granted without it"
+
+
+class StoreAwayError(PausedError):
+    """Raised while the store cannot be reached, so that nothing can be promised."""
+
+    def __init__(self) -> None:
+        super().__init__(_UNREACHABLE)
+
+
+class Busy(NamedTuple):
+    """Another counter has the turn, for so many more seconds at most."""
+
+    seconds: float
+
+
+class Taken(NamedTuple):
+    """A look at a pool, and the turn if it was asked for.
+
+    Attributes:
+        now: The time, in seconds of the store's clock.
+        server: The process that answers; another one may lack what the last one knew.
+        version: The newest version; None if the pool is not known.
+        instance: What its ids begin with.
+        kept_by: The server that took the newest version.
+        entries: What is new, in order; None if that cannot be told, so that everything must be loaded.
+    """
+
+    now: float
+    server: str
+    version: int | None
+    instance: str | None
+    kept_by: str | None
+    entries: Sequence[bytes] | None
+
+
+class Kept(NamedTuple):
+    """All that is kept of a pool.
+
+    Attributes:
+        version: Its version; None if the pool is not known.
+        instance: What its ids begin with.
+        opened: When it was new, in seconds of the store's clock.
+        granted: How many ids it has given.
+        fields: What is kept, by name.
+    """
+
+    version: int | None
+    instance: str
+    opened: float
+    granted: int
+    fields: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What one counter decided in a turn.
+
+    Attributes:
+        version: The version that it builds on.
+        server: The server on which that was learned.
+        instance: What the pool's ids begin with.
+        opened: When the pool was new.
+        granted: How many ids it has given.
+        at: When this was decided.
+        entry: What changed, for those who follow.
+        fields: How what changed stands now, for those who load; charges with their time.
+        dropped: The names of what is no more.
+        keep: Seconds for which a charge is kept.
+    """
+
+    version: int
+    server: str
+    instance: str
+    opened: float
+    granted: int
+    at: float
+    entry: bytes
+    fields: Mapping[str, tuple[bytes, float | None]]
+    dropped: Sequence[str]
+    keep: float
+
+
+class Store:
+    """Owns the connections to one server.
+
+    Args:
+        url: ``redis://[user:password@]host[:port][/database]``, or ``rediss://`` for TLS, or ``unix://path``.
+        counter: Text that no other counter uses.
+        timeout: Seconds within which the server must answer.
+        options: Further options of `redis.asyncio.from_url`, such as ``ssl_ca_certs`` or ``credential_provider``.
+
+    Raises:
+        ImportError: The extra ``redis`` is not installed.
+        ValueError: The URL is none.
+    """
+
+    def __init__(
+        self, url: str, *, counter: str, timeout: float = 2.0, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.counter = counter
+        self.address = address(url)
+        client = _library()
+        self._errors = (client.RedisError, OSError)
+        self._client = client.Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=client.Retry(client.NoBackoff(), 0),  # a commit that may have arrived must not be repeated blindly
+            **(options or {}),
+        )
+        self._take = self._client.register_script(scripts.take())
+        self._load = self._client.register_script(scripts.load())
+        self._commit = self._client.register_script(scripts.commit())
+        self._let_go = self._client.register_script(scripts.let_go())
+        self._listener: asyncio.Task[None] | None = None
+
+    async def look(self, pool: str, version: int) -> Taken:
+        """Tell what is new since a version.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        return _taken(await self._ask_for(pool, version, lease=0.0))
+
+    async def take(self, pool: str, version: int, *, lease: float) -> Taken | Busy:
+        """Tell what is new since a version, and take the turn for at most some seconds.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        answer = await self._ask_for(pool, version, lease=lease)
+        return Busy(int(answer[1]) / 1e6) if answer[0] == b"busy" else _taken(answer)
+
+    async def load(self, pool: str) -> Kept:
+        """Tell all that is kept.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        async with self._reaching():
+            version, instance, opened, granted, flat = await self._load(keys=_keys(pool, "meta", "state"))
+        if version is None:
+            return Kept(None, "", 0.0, 0, {})
+        names = (name.decode() for name in flat[::2])
+        fields = dict(zip(names, flat[1::2], strict=True))
+        return Kept(int(version), instance.decode(), float(opened), int(granted), fields)
+
+    async def commit(self, pool: str, changes: Changes) -> bool:
+        """Keep what was decided, and end the turn; tell whether it was taken: nobody else was faster.
+
+        Raises:
+            StoreAwayError: It cannot be reached, and nobody knows whether it was taken.
+        """
+        fields = [
+            part
+            for name, (value, at) in changes.fields.items()
+            for part in (name, value, "" if at is None else _microseconds(at))
+        ]
+        arguments = [
+            self.counter,
+            changes.version,
+            changes.server,
+            changes.instance,
+            repr(changes.opened),
+            changes.granted,
+            changes.entry,
+            _microseconds(changes.at),
+            _milliseconds(_META_KEPT + changes.keep),
+            _milliseconds(changes.keep),
+            _microseconds(changes.at - changes.keep),
+            _ENTRIES,
+            _channel(pool),
+            len(changes.fields),
+            *fields,
+            *changes.dropped,
+        ]
+        async with self._reaching():
+            return bool(await self._commit(keys=_keys(pool, "meta", "state", "ages", "log"), args=arguments))
+
+    async def let_go(self, pool: str) -> None:
+        """End a turn in which nothing changed.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        async with self._reaching():
+            await self._let_go(keys=_keys(pool, "meta"), args=[self.counter])
+
+    def listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
+        """Wake a pool's gate whenever another counter has decided something."""
+        by_channel = {_channel(pool): call for pool, call in wake.items()}
+        self._listener = asyncio.create_task(self._listen(by_channel))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        await self._client.aclose()
+
+    async def _ask_for(self, pool: str, version: int, *, lease: float) -> Any:  # noqa: ANN401 - what a script returns
+        """Run the script that looks, or takes a turn."""
+        arguments = [self.counter, version, _milliseconds(lease), _milliseconds(_META_KEPT)]
+        async with self._reaching():
+            return await self._take(keys=_keys(pool, "meta", "log"), args=arguments)
+
+    async def _listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
+        """Listen, again and again; everything is right without it, and only later."""
+        while True:
+            with contextlib.suppress(*self._errors):
+                async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
+                    await subscription.subscribe(*wake)
+                    async for message in _messages(subscription):
+                        if message["data"] != self.counter.encode():
+                            wake[message["channel"].decode()]()
+            await asyncio.sleep(_SUBSCRIBE_AGAIN)
+
+    @contextlib.asynccontextmanager
+    async def _reaching(self) -> AsyncIterator[None]:
+        """Turn the library's errors into ours; their texts may hold what was sent."""
+        try:
+            yield
+        except self._errors as error:
+            _LOG.debug("the store at %s failed: %s", self.address, type(error).__name__)
+            raise StoreAwayError from error
+
+
+def address(url: str) -> str:
+    """Return what may be shown of a store's URL: no user, no password.
+
+    Raises:
+        ValueError: It is no such URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError("must be redis://host:port, rediss://host:port for TLS, or unix:///path")
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    host = parts.hostname or ""
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+
+
+class _Library(NamedTuple):
+    """What is used of the client library."""
+
+    Redis: Any
+    RedisError: type[Exception]
+    Retry: Any
+    NoBackoff: Any
+
+
+def _library() -> _Library:
+    """Import the client library, which belongs to an extra.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        from redis import RedisError  # noqa: PLC0415 - belongs to an extra
+        from redis.asyncio import Redis  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError('a store needs the extra: pip install "penstock-token-counter[redis]"') from error
+    return _Library(Redis, RedisError, Retry, NoBackoff)
+
+
+async def _messages(subscription: Any) -> AsyncIterator[dict[str, Any]]:  # noqa: ANN401 - the library's is untyped
+    """Go through what is published, however long nothing is."""
+    receive: Callable[..., Awaitable[dict[str, Any] | None]] = subscription.get_message
+    while True:
+        message = await receive(timeout=None)
+        if message is not None:
+            yield message
+
+
+def _taken(answer: Sequence[Any]) -> Taken:
+    """Read what the script says."""
+    _, now, server, version, instance, _, kept_by, entries = answer
+    return Taken(
+        now=int(now) / 1e6,
+        server=server.decode(),
+        version=None if version is None else int(version),
+        instance=None if instance is None else instance.decode(),
+        kept_by=None if kept_by is None else kept_by.decode(),
+        entries=entries,
+    )
+
+
+def _keys(pool: str, *names: str) -> list[str]:
+    """Return keys of a pool; what is in braces decides the slot of a cluster."""
+    return [f"penstock:{scripts.MAJOR}:{{{pool}}}:{name}" for name in names]
+
+
+def _channel(pool: str) -> str:
+    """Return where a pool's changes are published."""
+    return f"penstock:{scripts.MAJOR}:{{{pool}}}:changed"
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return whole milliseconds."""
+    return round(seconds * 1000)
+
+
+def _microseconds(seconds: float) -> int:
+    """Return whole microseconds, as the store's times are."""
+    return round(seconds * 1e6)

@@ -1,0 +1,168 @@
+"""What counters that share a pool tell each other through the store: each change in a word, and a turn's in an entry.
+
+A word says how something stands since then, so it may be heard twice. Readers ignore kinds of words that they do not
+know; the store's keys carry the major version. Everything here is pure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import orjson
+
+from penstock_token_client.accounting import Charge, Lesson, Order, Place, RateLimit, Turns, Usage
+
+from ._records import lesson_fields, read_lesson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class Granted(NamedTuple):
+    """That the caller in a place of the line was granted what it waited for.
+
+    Attributes:
+        ticket: The place's, which is gone.
+        grant_id: The grant.
+        home: The counter where the caller polls, which tells it.
+        renewed: Whether an earlier answer may have brought it the grant already.
+    """
+
+    ticket: str
+    grant_id: str
+    home: str
+    renewed: bool
+
+
+class Reported(NamedTuple):
+    """The first report of a request."""
+
+    grant_id: str
+    usage: Usage
+
+
+Word: TypeAlias = "Charge | Place | Granted | Reported | Turns | Lesson"
+
+
+class Entry(NamedTuple):
+    """What one counter decided in one turn, in order.
+
+    Attributes:
+        at: When, in seconds of the store's clock.
+        by: Which counter.
+        words: What changed.
+    """
+
+    at: float
+    by: str
+    words: Sequence[Word]
+
+
+def entry_bytes(entry: Entry) -> bytes:
+    """Return an entry as it is kept."""
+    words = [[_NAMES[type(word)], *_WRITERS[type(word)](word)] for word in entry.words]
+    return orjson.dumps({"at": entry.at, "by": entry.by, "words": words})
+
+
+def read_entry(data: bytes) -> Entry:
+    """Read an entry."""
+    fields = orjson.loads(data)
+    words = [_READERS[kind](*values) for kind, *values in fields["words"] if kind in _READERS]
+    return Entry(fields["at"], fields["by"], words)
+
+
+def word_bytes(word: Word) -> bytes:
+    """Return one word as it is kept for those who come later, under a name that tells what it is."""
+    return orjson.dumps(_WRITERS[type(word)](word))
+
+
+def read_charge(data: bytes) -> Charge:
+    """Read how a grant stands."""
+    return _charge(*orjson.loads(data))
+
+
+def read_place(data: bytes) -> Place:
+    """Read how a place stands."""
+    return _place(*orjson.loads(data))
+
+
+def read_turns(data: bytes) -> Turns:
+    """Read who is next."""
+    return _turns(*orjson.loads(data))
+
+
+def read_learned(data: bytes) -> Lesson:
+    """Read what was learned."""
+    return read_lesson(*orjson.loads(data))
+
+
+def beats_bytes(beats: Mapping[str, float]) -> bytes:
+    """Return when each counter last decided something, as it is kept."""
+    return orjson.dumps(dict(beats))
+
+
+def read_beats(data: bytes) -> dict[str, float]:
+    """Read when each counter last decided something."""
+    beats: dict[str, float] = orjson.loads(data)
+    return beats
+
+
+def _charge(grant_id: str, order: list[Any], *rest: Any) -> Charge:  # noqa: ANN401 - JSON holds anything
+    """Read how a grant stands."""
+    return Charge(grant_id, Order(*order), *rest)
+
+
+def _place(ticket: str, order: list[Any], *rest: Any) -> Place:  # noqa: ANN401 - JSON holds anything
+    """Read how a place stands."""
+    return Place(ticket, Order(*order), *rest)
+
+
+def _reported(grant_id: str, usage: list[Any], ratelimit: dict[str, int]) -> Reported:
+    """Read a report."""
+    prompt_tokens, completion_tokens, status = usage
+    return Reported(grant_id, Usage(prompt_tokens, completion_tokens, status, RateLimit(**ratelimit)))
+
+
+def _turns(
+    app: str | None, next_start: float | None, virtual: float, clocks: dict[str, float], latest: list[int]
+) -> Turns:
+    """Read who is next."""
+    return Turns(app, -math.inf if next_start is None else next_start, virtual, clocks, (latest[0], latest[1]))
+
+
+def _write_ordered(word: Charge | Place) -> list[Any]:
+    """Write how a grant or a place stands, its order as a list."""
+    name, order, *rest = word
+    return [name, list(order), *rest]
+
+
+def _write_reported(word: Reported) -> list[Any]:
+    """Write a report, with what its headers said."""
+    *usage, ratelimit = word.usage
+    return [word.grant_id, usage, {name: value for name, value in asdict(ratelimit).items() if value is not None}]
+
+
+def _write_turns(word: Turns) -> list[Any]:
+    """Write who is next; a start that may be at any time is null, because JSON has no infinity."""
+    return [word.app, word.next_start if word.next_start > -math.inf else None, *word[2:]]
+
+
+_WRITERS: dict[type[Any], Callable[[Any], list[Any]]] = {
+    Charge: _write_ordered,
+    Place: _write_ordered,
+    Granted: list,
+    Reported: _write_reported,
+    Turns: _write_turns,
+    Lesson: lambda lesson: [lesson_fields(lesson)],
+}
+_NAMES = {kind: kind.__name__.lower() for kind in _WRITERS}
+_READERS: dict[str, Callable[..., Word]] = {
+    "charge": _charge,
+    "place": _place,
+    "granted": Granted,
+    "reported": _reported,
+    "turns": _turns,
+    "lesson": read_lesson,
+}
