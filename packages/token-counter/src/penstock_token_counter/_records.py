@@ -163,4 +163,6 @@ def read_lesson(fields: Mapping[str, Any]) -> Lesson:
         tpm=fields["tpm"],
         tpm_until=fields.get("tpm_until", -math.inf),
         paused_until=fields.get("paused_until", -math.inf),
+        distances=tuple((amount, since) for amount, since in fields.get("distances", ())),
+        doubted_until=fields.get("doubted_until", -math.inf),
     )

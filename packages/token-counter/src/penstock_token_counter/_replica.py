@@ -15,12 +15,14 @@ from ._store import Changes
 from ._words import (
     Entry,
     Granted,
+    InForce,
     Reported,
     beats_bytes,
     entry_bytes,
     read_beats,
     read_charge,
     read_entry,
+    read_in_force,
     read_learned,
     read_place,
     read_turns,
@@ -92,6 +94,8 @@ class Replica:
         lesson = kept.fields.get("lesson")
         charges.sort(key=lambda charge: charge.at)
         self.pool.restore(charges, None if lesson is None else read_learned(lesson), now)
+        if "inforce" in kept.fields:
+            self._go_by(read_in_force(kept.fields["inforce"]), now)
         for place in places:
             self.pool.queue.follow_place(place)
         if "turns" in kept.fields:
@@ -103,22 +107,22 @@ class Replica:
         self._turns, self._lesson = self.pool.queue.turns(), self.pool.loop.lesson()
 
     def follow(self, entries: Iterable[bytes]) -> list[Granted | Place]:
-        """Take over what others decided; return what became of those who poll here, in order."""
-        ours: list[Granted | Place] = []
+        """Take over what others decided; return what became of those who wait, in order."""
+        told: list[Granted | Place] = []
         for data in entries:
             entry = read_entry(data)
             self.beats[entry.by] = entry.at
             for word in entry.words:
                 self._hear(word, entry.at)
-                if isinstance(word, Granted | Place) and word.home == self._counter:
-                    ours.append(word)
-            self.pool.loop.look(self.pool.ledger, entry.at)
+                if isinstance(word, Granted | Place):
+                    told.append(word)
             self.version += 1
-        return ours
+        return told
 
     def begin(self) -> None:
         """Note from now on what is decided."""
         self._notes = []
+        self._next_look = self.pool.loop.next_look
 
     def report(self, grant_id: str, usage: Usage, now: float) -> bool:
         """Take the report of a request; tell whether its grant is known."""
@@ -158,6 +162,8 @@ class Replica:
         """Return what was decided since `begin`; None if there is nothing to say, not even that this counter lives."""
         words, self._notes = self._notes or [], None
         turns, lesson = self.pool.queue.turns(), self.pool.loop.lesson()
+        if self.pool.loop.next_look != self._next_look:
+            words.append(InForce(self.pool.ledger.terms, self.pool.loop.next_look))
         if turns != self._turns:
             words.append(turns)
         if lesson != self._lesson:
@@ -194,6 +200,8 @@ class Replica:
                 case Place():
                     dropped.discard(f"place:{word.ticket}")
                     fields[f"place:{word.ticket}"] = word_bytes(word), None
+                case InForce():
+                    fields["inforce"] = word_bytes(word), None
                 case Turns():
                     fields["turns"] = word_bytes(word), None
                 case Lesson():
@@ -211,9 +219,16 @@ class Replica:
                 self.pool.queue.follow_place(word)
             case Reported():
                 self.pool.learn(word.grant_id, word.usage, now)
+            case InForce():
+                self._go_by(word, now)
             case Turns():
                 self.pool.queue.follow(word)
                 self._turns = word
+
+    def _go_by(self, word: InForce, now: float) -> None:
+        """Go by the terms that another counter worked out, until it is time to do so again."""
+        self.pool.ledger.adjust(word.terms, now)
+        self.pool.loop.next_look = word.next_look
 
     def _note(self, charge: Charge) -> None:
         """Note how a grant stands."""

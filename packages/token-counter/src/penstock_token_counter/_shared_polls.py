@@ -80,7 +80,7 @@ class SharedPolls:
             self.end(poll.ticket)
 
     def deliver(self, word: Granted, grant: Grant, *, late: bool) -> bool:
-        """Tell a caller of its grant; false if there is none any more, or the grant is late: then it goes on waiting."""
+        """Tell a caller of its grant; false if it has gone, or if the grant is late, for which the caller waits on."""
         poll = self._polls.get(word.ticket)
         self.lost.discard(word.ticket)
         if poll is not None and late:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
 
-from penstock_token_client.accounting import Charge, Lesson, Order, Place, RateLimit, Turns, Usage
+from penstock_token_client.accounting import Charge, Lesson, Order, Place, RateLimit, Terms, Turns, Usage
 
 from ._records import lesson_fields, read_lesson
 
@@ -43,7 +43,14 @@ class Reported(NamedTuple):
     usage: Usage
 
 
-Word: TypeAlias = "Charge | Place | Granted | Reported | Turns | Lesson"
+class InForce(NamedTuple):
+    """What the ledger goes by, worked out from what was learned, and from when on that is done again."""
+
+    terms: Terms
+    next_look: float
+
+
+Word: TypeAlias = "Charge | Place | Granted | Reported | InForce | Turns | Lesson"
 
 
 class Entry(NamedTuple):
@@ -93,6 +100,11 @@ def read_turns(data: bytes) -> Turns:
     return _turns(*orjson.loads(data))
 
 
+def read_in_force(data: bytes) -> InForce:
+    """Read what the ledger goes by."""
+    return _in_force(*orjson.loads(data))
+
+
 def read_learned(data: bytes) -> Lesson:
     """Read what was learned."""
     return read_lesson(*orjson.loads(data))
@@ -132,6 +144,16 @@ def _turns(
     return Turns(app, -math.inf if next_start is None else next_start, virtual, clocks, (latest[0], latest[1]))
 
 
+def _in_force(terms: dict[str, Any], next_look: float) -> InForce:
+    """Read what the ledger goes by."""
+    return InForce(Terms(**{"paused_until": -math.inf, **terms}), next_look)
+
+
+def _write_in_force(word: InForce) -> list[Any]:
+    """Write what the ledger goes by; a pause that never was is left out, because JSON has no infinity."""
+    return [{name: value for name, value in asdict(word.terms).items() if value != -math.inf}, word.next_look]
+
+
 def _write_ordered(word: Charge | Place) -> list[Any]:
     """Write how a grant or a place stands, its order as a list."""
     name, order, *rest = word
@@ -153,6 +175,7 @@ _WRITERS: dict[type[Any], Callable[[Any], list[Any]]] = {
     Charge: _write_ordered,
     Place: _write_ordered,
     Granted: list,
+    InForce: _write_in_force,
     Reported: _write_reported,
     Turns: _write_turns,
     Lesson: lambda lesson: [lesson_fields(lesson)],
@@ -162,6 +185,7 @@ _READERS: dict[str, Callable[..., Word]] = {
     "charge": _charge,
     "place": _place,
     "granted": Granted,
+    "inforce": _in_force,
     "reported": _reported,
     "turns": _turns,
     "lesson": read_lesson,
