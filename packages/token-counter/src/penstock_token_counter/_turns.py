@@ -153,9 +153,9 @@ class Turns:
             self._wanted.clear()
             try:
                 await (self._turn() if self._wants_a_turn() else self._look())
-            except StoreAwayError:
+            except StoreAwayError as error:
                 self._trusted = False
-                self._say("away")
+                self._say("away", error.reason)
                 self._wake_in(_RETRY)
 
     def _wants_a_turn(self) -> bool:
@@ -316,13 +316,13 @@ class Turns:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self.wake)
 
-    def _say(self, state: str) -> None:
+    def _say(self, state: str, reason: str = "") -> None:
         """Note how it stands with the store, and tell whoever reads the log."""
         if state == self.state:
             return
         address = self._store.address
         if state == "away":
-            _LOG.error("nothing is granted from pool %s: the store at %s cannot be reached", self._name, address)
+            _LOG.error("nothing is granted from pool %s: the store at %s cannot be used (%s)", self._name, address, reason)
         else:
             _LOG.info("pool %s is shared through the store at %s", self._name, address)
         self.state = state
