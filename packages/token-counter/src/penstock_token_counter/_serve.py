@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ._counter import TokenCounter
+from ._neighbours import serving
 from ._options import Options, read_options
 from ._records import JournalError
 from ._usage import UsageError
@@ -45,6 +46,8 @@ async def _serve(options: Options) -> None:
         except JournalError as error:
             raise UsageError(f"--journal {options.journal} cannot be used: {error}") from None
         _collect_garbage_seldom()
+        if options.store is None:
+            _warn_of(stack.enter_context(serving(options.pools)))
         _announce(counter.url, options)
         if options.stop_with_stdin:
             _stop_with_stdin(stop)
@@ -80,6 +83,15 @@ def counter_of(options: Options) -> TokenCounter:
         )
     except ImportError as error:
         raise UsageError(str(error)) from None
+
+
+def _warn_of(pools: Sequence[str]) -> None:
+    """Say in one sentence that another counter has pools of the same names, if one has."""
+    if pools:
+        sys.stderr.write(
+            f"penstock-token-counter: another counter on this machine serves {', '.join(pools)} too: if that is the same "
+            "deployment, its quota is handed out twice, so stop one of them, or give both the same --store.\n"
+        )
 
 
 def _announce(url: str, options: Options) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-STORE_STATES = ("none", "connecting", "connected", "away")
+STORE_STATES = ("none", "connected", "connecting", "away")
+"""How a pool may stand with the store, from the best to the worst."""
 
 _META_KEPT = 30 * 86_400.0
 """Seconds for which a pool's version outlives its last change, which tells a pool that rested from one that is lost."""
@@ -291,7 +292,8 @@ def address(url: str) -> str:
         ValueError: It is no such URL.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+    where = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in ("redis", "rediss", "unix") or not where:
         raise ValueError("must be redis://host:port, rediss://host:port for TLS, or unix:///path")
     if parts.scheme == "unix":
         return f"unix://{parts.path}"

@@ -322,7 +322,9 @@ class Turns:
             return
         address = self._store.address
         if state == "away":
-            _LOG.error("nothing is granted from pool %s: the store at %s cannot be used (%s)", self._name, address, reason)
+            _LOG.error(
+                "nothing is granted from pool %s: the store at %s cannot be used (%s)", self._name, address, reason
+            )
         else:
             _LOG.info("pool %s is shared through the store at %s", self._name, address)
         self.state = state
