@@ -46,7 +46,7 @@ async def _serve(options: Options) -> None:
         except JournalError as error:
             raise UsageError(f"--journal {options.journal} cannot be used: {error}") from None
         _collect_garbage_seldom()
-        if options.store is None:
+        if options.store is None and not options.stop_with_stdin:  # whose parent knows what it is for
             _warn_of(stack.enter_context(serving(options.pools)))
         _announce(counter.url, options)
         if options.stop_with_stdin:
@@ -89,8 +89,8 @@ def _warn_of(pools: Sequence[str]) -> None:
     """Say in one sentence that another counter has pools of the same names, if one has."""
     if pools:
         sys.stderr.write(
-            f"penstock-token-counter: another counter on this machine serves {', '.join(pools)} too: if that is the same "
-            "deployment, its quota is handed out twice, so stop one of them, or give both the same --store.\n"
+            f"penstock-token-counter: another counter on this machine serves {', '.join(pools)} too: if that is the "
+            "same deployment, its quota is handed out twice, so stop one of them, or give both the same --store.\n"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import logging
 import runpy
@@ -39,7 +39,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Return what a server of 127.0.0.1 shows, and the file of those who trust it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     signed = (
         x509.CertificateBuilder()
@@ -47,8 +47,8 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(alternative, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -120,11 +120,14 @@ async def test_tls_is_spoken_with_a_server_whose_certificate_is_trusted(tmp_path
 async def test_a_certificate_that_nobody_trusts_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     context, _ = certificate(tmp_path)
     with ValkeyProcess() as valkey:
-        async with StoreProxy(valkey, tls=context) as proxy:
-            async with TokenCounter(POOLS, store=proxy.url, assume_idle=True) as counter, asyncio.timeout(30):
-                while "cannot be used" not in caplog.text:
-                    await asyncio.sleep(0.02)
-                await until_ready(counter.url, ready=False)
+        async with (
+            StoreProxy(valkey, tls=context) as proxy,
+            TokenCounter(POOLS, store=proxy.url, assume_idle=True) as counter,
+            asyncio.timeout(30),
+        ):
+            while "cannot be used" not in caplog.text:
+                await asyncio.sleep(0.02)
+            await until_ready(counter.url, ready=False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What counters do when the store that they share fails them: wait, say so, and grant nothing that might be too much."""
+"""What counters do when the store that they share fails them: wait, say so, and grant nothing that may be too much."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import runpy
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ async def fleet(url: str, counters: int = 2, pools: dict[str, Limits] | None = N
             )
             urls.append((await stack.enter_async_context(counter)).url)
         for counter_url in urls:
-            await until(lambda at=counter_url: is_ready(at))
+            await until(partial(is_ready, counter_url))
         yield urls
 
 
@@ -109,10 +110,10 @@ async def is_ready(url: str) -> bool:
 
 
 async def lock(url: str, **message: Any) -> dict[str, Any]:
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{url}/lock", json={"app_id": "a", "token_count": TOKENS, **message}) as response:
-            answer: dict[str, Any] = await response.json()
-            return answer
+    body = {"app_id": "a", "token_count": TOKENS, **message}
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/lock", json=body) as response:
+        answer: dict[str, Any] = await response.json()
+    return answer
 
 
 async def until(condition: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
@@ -182,7 +183,7 @@ async def test_a_replica_that_lost_the_last_writes_grants_nothing_for_one_window
 def copy(source: ValkeyProcess, target: ValkeyProcess) -> None:
     """Make one server know what another one does at this moment, as replication does until it breaks."""
     with source.client() as reading, target.client() as writing:
-        for key in reading.keys():
+        for key in reading.scan_iter():
             dump = reading.dump(key)
             if dump is not None:
                 writing.restore(key, max(0, reading.pttl(key)), dump)
