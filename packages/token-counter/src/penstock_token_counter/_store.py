@@ -164,6 +164,7 @@ class Store:
         self._commit = self._client.register_script(scripts.commit())
         self._let_go = self._client.register_script(scripts.let_go())
         self._listener: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def look(self, pool: str, version: int) -> Taken:
         """Tell what is new since a version.
@@ -244,6 +245,7 @@ class Store:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._closing = True
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait([self._listener])
@@ -258,7 +260,7 @@ class Store:
 
     async def _listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
         """Listen, again and again; everything is right without it, and only later."""
-        while True:
+        while not self._closing:  # the library may turn a cancellation into an error of its own
             with contextlib.suppress(*self._errors):
                 async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.subscribe(*wake)
@@ -269,7 +271,7 @@ class Store:
 
     async def _hear(self, subscription: Any, wake: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401
         """Wake whoever something is published for, and see in times of silence whether the server is still there."""
-        while True:
+        while not self._closing:
             message = await subscription.get_message(timeout=_WATCH)
             if message is None:
                 await self._client.ping()

@@ -92,6 +92,7 @@ class Turns:
         self._trusted = False
         self._decisions: list[Decision[Any, Any]] = []
         self._wake_at = 0.0
+        self._closing = False
         self._wanted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._working: asyncio.Task[None] | None = None
@@ -141,14 +142,16 @@ class Turns:
             last = errand(lambda _: None)
             self.queue(last)
             await asyncio.wait([last.future, self._working], timeout=_LEASE, return_when=asyncio.FIRST_COMPLETED)
+        self._closing = True
         self._working.cancel()
+        self.wake()
         await asyncio.wait([self._working])
         if self._timer is not None:
             self._timer.cancel()
 
     async def _work(self) -> None:
         """Take a turn when there is something to decide, and look when there is news."""
-        while True:
+        while not self._closing:  # the store's library may turn a cancellation into an error of its own
             await self._wanted.wait()
             self._wanted.clear()
             try:
