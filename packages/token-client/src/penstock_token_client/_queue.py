@@ -149,9 +149,10 @@ class WaitQueue:
         return waiter
 
     def step_out(self, waiter: Waiter, now: float) -> None:
-        """Note that the caller is absent; its place is kept for a while."""
+        """Note that the caller is absent; its place is kept for a while, unless it is gone."""
         waiter.absent_since = now
-        self._places.tell(waiter)
+        if self.place(waiter.ticket) is waiter:
+            self._places.tell(waiter)
 
     def put_back(self, waiter: Waiter, now: float) -> None:
         """Give a caller whose grant did not reach it its place again; it is absent."""

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from redis.credentials import UsernamePasswordCredentialProvider
 
 from penstock_token_client import Limits, TokenClient
 from penstock_token_counter import TokenCounter
@@ -91,6 +92,17 @@ async def test_a_password_lets_in_and_is_never_shown(caplog: pytest.LogCaptureFi
 
     assert "is shared through the store at redis://127.0.0.1" in caplog.text
     assert PASSWORD not in caplog.text + shown + repr(counter)
+
+
+async def test_a_credential_provider_is_asked_for_what_lets_in() -> None:
+    with ValkeyProcess() as valkey:
+        protect(valkey, PASSWORD)
+        async with StoreProxy(valkey) as proxy:
+            options = {"credential_provider": UsernamePasswordCredentialProvider("default", PASSWORD)}
+            async with TokenCounter(POOLS, store=proxy.url, store_options=options, assume_idle=True) as counter:
+                await until_ready(counter.url)
+                async with TokenClient("a", counter.url) as client:
+                    assert (await client.lock_tokens(10)).allowed
 
 
 async def test_a_wrong_password_is_said_so_and_nothing_is_granted(caplog: pytest.LogCaptureFixture) -> None:
