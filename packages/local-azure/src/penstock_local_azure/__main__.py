@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import Thread
 
 from ._command_line import PROGRAM, Command, read_command
-from ._errors import AddressUnavailable
+from ._errors import LocalAzureError
 from ._local_azure import LocalAzure
 
 _INVALID = 2
@@ -22,7 +22,7 @@ def main() -> None:
     command = read_command()
     try:
         asyncio.run(_run(command))
-    except AddressUnavailable as error:
+    except LocalAzureError as error:
         _tell(str(error))
         sys.exit(_INVALID)
 

@@ -57,6 +57,7 @@ def _local_azure(options: argparse.Namespace) -> LocalAzure:
         tls=options.tls,
         token_lifetime=options.token_lifetime,
         accept_keys=options.accept_keys,
+        blob_directory=options.blob_dir,
         host=options.host,
         service_bus_port=options.service_bus_port,
         openai_port=options.openai_port,
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar = syntax(place, options, "S").replace(":", "[:") + "]"
         told(name, action="append", default=[], metavar=metavar, help=help_)
     told("--container", action="append", default=[], metavar="NAME", help="a blob container; may be repeated")
+    told("--blob-dir", metavar="DIR", help="where to keep blobs, also for next time (default: in memory)")
     told(
         "--deployment",
         action="append",

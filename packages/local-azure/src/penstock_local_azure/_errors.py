@@ -2,6 +2,7 @@
 
 import os
 from errno import EADDRINUSE
+from pathlib import Path
 
 
 class LocalAzureError(Exception):
@@ -34,6 +35,22 @@ class AddressUnavailable(LocalAzureError):  # noqa: N818  # the name says what i
         self.service = service
         self.host = host
         self.port = port
+
+
+class DirectoryUnavailable(LocalAzureError):  # noqa: N818  # the name says what is wrong without a suffix
+    """A stand-in cannot keep things where it was told to.
+
+    Args:
+        directory: where.
+        error: what the operating system or SQLite said.
+    """
+
+    def __init__(self, directory: Path, error: Exception) -> None:
+        said = _reason(error) if isinstance(error, OSError) else str(error)
+        super().__init__(
+            f"Blob Storage cannot be kept in {directory}: choose another directory, or end what uses it ({said})."
+        )
+        self.directory = directory
 
 
 def _reason(error: OSError) -> str:

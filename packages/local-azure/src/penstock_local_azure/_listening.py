@@ -13,7 +13,12 @@ _GRACE: Final = 0.1
 
 @asynccontextmanager
 async def listening(
-    application: web.Application, host: str, port: int, ssl_context: SSLContext | None = None
+    application: web.Application,
+    host: str,
+    port: int,
+    ssl_context: SSLContext | None = None,
+    *,
+    auto_decompress: bool = True,
 ) -> AsyncIterator[int]:
     """Serve an application and yield the port it listens on; work on a request ends when its client is gone.
 
@@ -22,11 +27,18 @@ async def listening(
         host: the address to listen on.
         port: 0 takes a free one.
         ssl_context: what to speak TLS with; None: plain HTTP.
+        auto_decompress: whether a body with a Content-Encoding is unpacked before it is read.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=True)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=_GRACE,
+        handler_cancellation=True,
+        auto_decompress=auto_decompress,
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()

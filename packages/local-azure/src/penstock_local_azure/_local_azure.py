@@ -23,7 +23,7 @@ _CONTAINER_VARIABLES = ("AZURE_STORAGE_CONTAINER", "LOGS_CONTAINER")
 class LocalAzure:
     """Service Bus, Azure OpenAI and Blob Storage on loopback, as an async context manager.
 
-    They serve while its block runs; when it ends, their ports are free and what they held is gone. They are
+    They serve while its block runs; when it ends, their ports are free and what they held in memory is gone. They are
     stand-ins: no secret protects them, and what Penstock does not use of Azure is refused by name.
 
     With ``tls=True`` they are served over TLS, certified by a throwaway CA, and take nothing but tokens: issued by a
@@ -43,6 +43,8 @@ class LocalAzure:
         token_lifetime: seconds for which a token is good, at least 1. Azure's clients renew a token ahead of time only
             if it lives for minutes; a shorter one expires in their hands.
         accept_keys: whether keys open the services, too, when tokens are checked.
+        blob_directory: where to keep blobs, so that they take no memory and are there again next time; None: in memory,
+            for this time only.
         host: the address to listen on.
         service_bus_port: the port of Service Bus; 0 takes a free one, as for the others.
         openai_port: the port of Azure OpenAI.
@@ -53,6 +55,7 @@ class LocalAzure:
     Raises:
         ValueError: an argument is outside its range.
         AddressUnavailable: on entering, a port is in use or may not be listened on.
+        DirectoryUnavailable: on entering, ``blob_directory`` is in use or cannot be used.
 
     Example:
         >>> async with LocalAzure(queues=["in", "out"], judge="exact", latency=0.0) as azure:
@@ -71,6 +74,7 @@ class LocalAzure:
         tls: bool = False,
         token_lifetime: float = 3600.0,
         accept_keys: bool = False,
+        blob_directory: Path | str | None = None,
         host: str = "127.0.0.1",
         service_bus_port: int = 0,
         openai_port: int = 0,
@@ -100,7 +104,13 @@ class LocalAzure:
             port=openai_port,
             protection=protect("openai"),
         )
-        self.blob = Blob(host=host, port=blob_port, containers=self._containers, protection=protect("blob"))
+        self.blob = Blob(
+            host=host,
+            port=blob_port,
+            containers=self._containers,
+            directory=blob_directory,
+            protection=protect("blob"),
+        )
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -10,12 +10,14 @@ import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from penstock_local_azure._blob import Blob
@@ -53,7 +55,10 @@ class TestAccounts:
             "containers": 1,
             "blobs": 1,
             "bytes": 3,
+            "staged_blocks": 1,
             "requests": {"Delete Blob": 1, "Put Blob": 2, "Put Block": 1},
+            "answers": {"201": 3, "202": 1},
+            "faults": [],
         }
         assert json.loads(json.dumps(blob.stats())) == blob.stats()
 
@@ -109,13 +114,15 @@ class TestLife:
 class TestRefusals:
     async def test_name_the_operation(self, service: BlobServiceClient, logs: ContainerClient) -> None:
         await logs.upload_blob("a", b"data")
-        target = logs.get_blob_client("a")
+        target, now = logs.get_blob_client("a"), datetime.now(UTC)
         refused: dict[str, Callable[[], Awaitable[object]]] = {
             "Snapshot Blob": target.create_snapshot,
             "Lease Blob": target.acquire_lease,
-            "Set Blob Metadata": lambda: target.set_blob_metadata({"a": "b"}),
             "Put Blob (AppendBlob)": target.create_append_blob,
             "Copy Blob": lambda: target.start_copy_from_url(target.url),
+            "Blob Batch": lambda: logs.delete_blobs("a", "b"),
+            "Lease Container": logs.acquire_lease,
+            "Get User Delegation Key": lambda: service.get_user_delegation_key(now, now),
             "Get Container ACL": logs.get_container_access_policy,
             "Get Blob Service Properties": service.get_service_properties,
         }
@@ -132,6 +139,27 @@ class TestRefusals:
             await anext(logs.list_blobs(include=["snapshots"]))
         with pytest.raises(HttpResponseError, match="Get Blob with parameter snapshot"):
             await logs.download_blob("a", snapshot="2026-11-22T12:00:00Z")
+
+    async def test_name_the_kind_of_signature(self, blob: Blob) -> None:
+        base = f"sv=2026-10-06&sp=r&sig=x&se={(datetime.now(UTC) + timedelta(hours=1)):%Y-%m-%dT%H:%MZ}"
+        refused = {
+            "sr=c&skoid=a": "a user delegation SAS",
+            "sr=c&si=policy": "a stored access policy",
+            "sr=d&sdd=1": "sr=d",
+            "sr=c&ses=scope": "an encryption scope",
+            "sr=c&sv=2019-12-12": "before 2020-12-06",
+        }
+        async with aiohttp.ClientSession() as session:
+            for parameters, named in refused.items():
+                async with session.get(f"{blob.account_url}/logs/a?{base}&{parameters}") as answer:
+                    assert (answer.status, named in await answer.text()) == (HTTPStatus.NOT_IMPLEMENTED, True)
+
+    async def test_name_the_protocol_that_a_signature_wants(self, blob: Blob) -> None:
+        expiry = datetime.now(UTC) + timedelta(hours=1)
+        sas = generate_container_sas("penstocklocal", "logs", blob.account_key, None, "r", expiry, protocol="https")
+        async with BlobServiceClient(blob.account_url, sas) as service:
+            with pytest.raises(HttpResponseError, match="AuthorizationProtocolMismatch"):
+                await service.get_blob_client("logs", "a").download_blob()
 
     async def test_say_that_the_key_is_wrong(self, blob: Blob) -> None:
         async with BlobServiceClient(blob.account_url, b64encode(b"another").decode()) as service:
@@ -191,12 +219,9 @@ class TestBodies:
             writer.write(b"half of it")
             await writer.drain()
         assert not await logs.get_blob_client("torn").exists()
-        assert blob.stats() == {
-            "containers": 1,
-            "blobs": 0,
-            "bytes": 0,
-            "requests": {"Get Blob Properties": 1, "Put Blob": 1},
-        }
+        stats = blob.stats()
+        assert (stats["blobs"], stats["bytes"], stats["staged_blocks"]) == (0, 0, 0)
+        assert (stats["requests"], stats["answers"]) == ({"Get Blob Properties": 1, "Put Blob": 1}, {"404": 1})
         assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
     async def test_of_unknown_length_are_refused(self, blob: Blob) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusMessage, TransportType
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
+from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient
 from openai import AsyncOpenAI
 
@@ -84,6 +86,12 @@ def bus_of(azure: LocalAzure, credential: Any, **options: Any) -> ServiceBusClie
 def blobs_of(azure: LocalAzure, credential: Any, **options: Any) -> BlobServiceClient:
     given = {"connection_verify": str(azure.ca_file), "retry_total": 0}
     return BlobServiceClient(azure.blob.account_url, credential=credential, **{**given, **options})
+
+
+def signature_of(azure: LocalAzure) -> str:
+    """A signature that permits writing into `files`, over TLS only."""
+    expiry, key = datetime.now(UTC) + timedelta(hours=1), azure.blob.account_key
+    return generate_container_sas("penstocklocal", "files", key, permission="w", expiry=expiry, protocol="https")
 
 
 def model_of(azure: LocalAzure, token: str) -> AsyncOpenAI:
@@ -280,6 +288,9 @@ class TestKeys:
             with pytest.raises(HttpResponseError) as caught:
                 await blobs.get_container_client("files").get_container_properties()
             assert (caught.value.status_code, caught.value.error_code) == (403, "KeyBasedAuthenticationNotPermitted")  # type: ignore[attr-defined]
+        async with blobs_of(azure, signature_of(azure)) as blobs:
+            with pytest.raises(HttpResponseError, match="KeyBasedAuthenticationNotPermitted"):
+                await blobs.get_blob_client("files", "a").upload_blob(b"content")
         trust = ssl.create_default_context(cafile=azure.ca_file)
         async with ClientSession(headers={"api-key": azure.openai.api_key}) as session:
             chat = f"{azure.openai.endpoint}/openai/v1/chat/completions"
@@ -296,6 +307,8 @@ class TestKeys:
             assert await there_and_back(bus, "by key") == "by key"
             async with blobs_of(azure, azure.blob.account_key) as blobs:
                 await blobs.get_blob_client("files", "a").upload_blob(b"by key")
+            async with blobs_of(azure, signature_of(azure)) as blobs:
+                await blobs.get_blob_client("files", "b").upload_blob(b"by signature")
             assert await ask(model_of(azure, azure.openai.api_key))
             with pytest.raises(openai.AuthenticationError):
                 await ask(model_of(azure, "another key"))

@@ -18,7 +18,7 @@ names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/")
 
 def stored(data: bytes = b"", **metadata: str) -> StoredBlob:
     described = Description({"Content-Type": "text/plain; a=<b>"}, metadata)
-    return StoredBlob(content=Content(data), description=described, etag='"0x1"', modified=0.0)
+    return StoredBlob(content=Content(data), description=described, etag='"0x1"', created=0.0, modified=0.0)
 
 
 @given(st.lists(names, unique=True), names, names)

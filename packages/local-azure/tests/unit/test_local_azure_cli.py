@@ -70,6 +70,18 @@ async def test_with_tls_the_environment_leads_to_an_identity_and_holds_no_key_of
     assert not await asyncio.to_thread(ca_file.exists)
 
 
+async def test_blobs_can_be_kept_in_a_directory_by_one_process_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "blobs"
+    async with command("--json", "--blob-dir", str(folder), "--container", "files") as first:
+        await line_of(first)
+        async with command("--blob-dir", str(folder)) as second:
+            _, complaint = await second.communicate()
+
+    assert second.returncode == 2
+    assert complaint.decode().startswith(f"penstock-local-azure: Blob Storage cannot be kept in {folder}: ")
+    assert (folder / "records.sqlite").exists()
+
+
 def test_entities_are_read_with_their_options() -> None:
     asked = ["--queue", "in:session,ttl=60", "--topic", "news:dedupe=600", "--subscription", "news/one:lock=5"]
 

@@ -11,7 +11,7 @@ from penstock_local_azure import LocalAzure, Queue, Subscription, Topic
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-PROGRAM, TEST, ENTITIES, ORDERS, FAULTS, TLS = BLOCKS
+PROGRAM, TEST, ENTITIES, ORDERS, FAULTS, BLOBS, TLS = BLOCKS
 
 
 def run(block: str) -> dict[str, Any]:
@@ -34,6 +34,10 @@ async def test_the_test_passes(local_azure: LocalAzure, monkeypatch: pytest.Monk
 
 async def test_the_faults_happen(local_azure: LocalAzure) -> None:
     await run(FAULTS)["test_the_sdk_sends_again"](local_azure)
+
+
+async def test_the_test_with_blobs_passes(local_azure: LocalAzure) -> None:
+    await run(BLOBS)["test_an_upload_gets_there_in_the_end"](local_azure)
 
 
 async def test_the_test_with_orders_and_faults_passes(local_azure: LocalAzure) -> None:

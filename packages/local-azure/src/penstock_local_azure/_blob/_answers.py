@@ -1,35 +1,44 @@
-"""Answers that several operations give: an XML document, a refusal, and what stands on all of them."""
+"""What an operation answers, before it is written to the wire."""
 
-from http import HTTPStatus
-from typing import Final
-from uuid import uuid4
-
-from aiohttp import web
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from . import _xml
+from ._content import EMPTY, Content
 from ._refusal import Refusal
 
-_XML: Final = {"Content-Type": "application/xml"}
-_VERSION: Final = "2026-10-06"  # said to a client that names none
+_XML = {"Content-Type": "application/xml"}
 
 
-def document(text: str) -> web.Response:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        status: Its HTTP status.
+        headers: Its headers, but those that every answer has, and its length.
+        content: Where the bytes of its body are.
+        span: Which of them: start and stop (exclusive); None: all.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: Content = EMPTY
+    span: tuple[int, int] | None = None
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Start and stop (exclusive) of the body within the content."""
+        return self.span or (0, self.content.length)
+
+
+def document(text: str, headers: Mapping[str, str] | None = None) -> Answer:
     """An XML document as an answer."""
-    return web.Response(body=text.encode("utf-8", "surrogateescape"), headers=_XML)
+    return Answer(headers={**(headers or {}), **_XML}, content=Content(text.encode("utf-8", "surrogateescape")))
 
 
-def refused(request: web.Request, refusal: Refusal) -> web.Response:
+def refused(refusal: Refusal) -> Answer:
     """The answer that a refusal is; the code stands in a header too, for HEAD and 304 have no body."""
-    headers = {**refusal.headers, "x-ms-error-code": refusal.code}
-    if request.method == "HEAD" or refusal.status == HTTPStatus.NOT_MODIFIED:
-        return web.Response(status=refusal.status, headers=headers)
-    body = _xml.error(refusal.code, refusal.message).encode()
-    return web.Response(status=refusal.status, headers={**headers, **_XML}, body=body)
-
-
-async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Put on what every answer of the service carries; a signal handler of aiohttp's."""
-    response.headers["x-ms-request-id"] = str(uuid4())
-    response.headers["x-ms-version"] = request.headers.get("x-ms-version", _VERSION)
-    if (client_id := request.headers.get("x-ms-client-request-id")) is not None:
-        response.headers["x-ms-client-request-id"] = client_id
+    body = Content(_xml.error(refusal.code, refusal.message).encode())
+    headers = {**refusal.headers, "x-ms-error-code": refusal.code, **_XML}
+    return Answer(status=refusal.status, headers=headers, content=body)

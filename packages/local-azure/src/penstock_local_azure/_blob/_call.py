@@ -1,11 +1,13 @@
 """One request, taken apart: which operation, on which container and blob, with which parameters."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from . import _sas
+from ._faults import Fault
 from ._listing import MAX_RESULTS, Query
 from ._operations import recognise
 from ._refusal import Refusal
@@ -24,7 +26,9 @@ class Call:
         operation: The name of the operation it asks for, served or not.
         container: The container's name; empty for an operation on the account.
         blob: The blob's name; empty for an operation on a container or the account.
-        query: The parameters, decoded.
+        query: The parameters, decoded, but those of a shared access signature.
+        sas: Those of a shared access signature; empty if there is none.
+        fault: What the script has in mind for it.
     """
 
     request: web.Request
@@ -33,6 +37,8 @@ class Call:
     container: str
     blob: str
     query: dict[str, str]
+    sas: dict[str, str]
+    fault: Fault | None = None
 
     @classmethod
     def of(cls, request: web.Request, account: str) -> "Call":
@@ -48,6 +54,7 @@ class Call:
         if given_account != account:
             raise Refusal("ResourceNotFound", "account")
         container, blob = (unquote(name) for name in (*names, "", "")[:2])
+        own = _sas.PARAMETERS if "sig" in parameters else frozenset()
         level = _LEVELS[bool(container) + bool(blob)]
         return cls(
             request=request,
@@ -55,8 +62,15 @@ class Call:
             operation=recognise(request.method, level, parameters, request.headers),
             container=container,
             blob=blob,
-            query=parameters,
+            query={name: value for name, value in parameters.items() if name not in own},
+            sas={name: value for name, value in parameters.items() if name in own},
         )
+
+    def hang_up(self) -> NoReturn:
+        """End the connection, with no answer."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
+        raise ConnectionResetError
 
     def required(self, parameter: str) -> str:
         """The value of a parameter that the operation cannot do without."""
@@ -76,9 +90,10 @@ class Call:
     def wants_metadata(self) -> bool:
         """Whether a list operation is asked for metadata, the one data set beside the usual that is served."""
         include = {one for one in self.query.get("include", "").split(",") if one}
-        if more := include - {"metadata"}:
+        nothing = {"deleted"} if self.operation == "List Containers" else set()  # what is deleted here is gone
+        if more := include - {"metadata"} - nothing:
             raise Refusal("NotImplemented", f"{self.operation} with include={','.join(sorted(more))}")
-        return bool(include)
+        return "metadata" in include
 
     def _limit(self) -> int:
         asked = self.query.get("maxresults") or str(MAX_RESULTS)

@@ -21,6 +21,7 @@ _SETTINGS: Final = {
     "Cache-Control": "x-ms-blob-cache-control",
     "Content-Disposition": "x-ms-blob-content-disposition",
 }
+_PLAIN: Final = ("Content-Type", "Content-Encoding", "Content-Language")
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _METADATA: Final = "x-ms-meta-"
 _METADATA_NAME: Final = re.compile(r"[^\W\d]\w*\Z")
@@ -36,14 +37,16 @@ def description(headers: Mapping[str, str], *, whole: bool) -> Description:
         whole: Whether the body is the blob: only then do the plain Content-Type, Content-Encoding and Content-Language
             describe it too, and give way to their ``x-ms-blob-`` forms.
     """
-    settings = {"Content-Type": _DEFAULT_TYPE}
-    for name, own in _SETTINGS.items():
-        plain = headers.get(name, "") if whole and name != "Content-MD5" else ""
-        if value := headers.get(own, "") or plain:
-            settings[name] = value
-    if "Content-MD5" in settings:
-        md5(settings["Content-MD5"])
-    return Description(settings, metadata(headers))
+    plain = {name: value for name in _PLAIN if whole and (value := headers.get(name, ""))}
+    return Description({"Content-Type": _DEFAULT_TYPE, **plain, **settings(headers)}, metadata(headers))
+
+
+def settings(headers: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a blob that a request names by their ``x-ms-blob-`` forms."""
+    found = {name: value for name, own in _SETTINGS.items() if (value := headers.get(own, ""))}
+    if "Content-MD5" in found:
+        md5(found["Content-MD5"])
+    return found
 
 
 def metadata(headers: Mapping[str, str]) -> dict[str, str]:
@@ -99,15 +102,20 @@ def of_version(etag: str, modified: float) -> dict[str, str]:
     return {"ETag": etag, "Last-Modified": http_date(modified)}
 
 
+def of_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata, each name with its prefix."""
+    return {f"{_METADATA}{name}": value for name, value in metadata.items()}
+
+
 def of_blob(blob: StoredBlob) -> dict[str, str]:
     """Everything that a read tells about a blob, but its length."""
     return {
         **of_version(blob.etag, blob.modified),
         **blob.description.settings,
-        **{f"{_METADATA}{name}": value for name, value in blob.description.metadata.items()},
+        **of_metadata(blob.description.metadata),
         "Accept-Ranges": "bytes",
         "x-ms-blob-type": "BlockBlob",
-        "x-ms-creation-time": http_date(blob.modified),
+        "x-ms-creation-time": http_date(blob.created),
         "x-ms-lease-state": "available",
         "x-ms-lease-status": "unlocked",
         "x-ms-server-encrypted": "true",
@@ -118,7 +126,7 @@ def of_container(container: Container) -> dict[str, str]:
     """Everything that a read tells about a container."""
     return {
         **of_version(container.etag, container.modified),
-        **{f"{_METADATA}{name}": value for name, value in container.metadata.items()},
+        **of_metadata(container.metadata),
         "x-ms-has-immutability-policy": "false",
         "x-ms-has-legal-hold": "false",
         "x-ms-lease-state": "available",

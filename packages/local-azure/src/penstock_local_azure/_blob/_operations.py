@@ -37,6 +37,8 @@ _NAMES: Final[dict[tuple[str, str, str, str], str]] = {
     ("POST", "container", "container", "batch"): "Blob Batch",
     ("GET", "container", "account", "properties"): "Get Account Information",
     ("HEAD", "container", "account", "properties"): "Get Account Information",
+    ("GET", "blob", "account", "properties"): "Get Account Information",
+    ("HEAD", "blob", "account", "properties"): "Get Account Information",
     ("PUT", "blob", "", ""): "Put Blob",
     ("GET", "blob", "", ""): "Get Blob",
     ("HEAD", "blob", "", ""): "Get Blob Properties",
@@ -65,11 +67,32 @@ _NAMES: Final[dict[tuple[str, str, str, str], str]] = {
     ("PUT", "blob", "", "incrementalcopy"): "Incremental Copy Blob",
     ("PUT", "blob", "", "appendblock"): "Append Block",
     ("PUT", "blob", "", "seal"): "Append Blob Seal",
-    ("GET", "account", "account", ""): "Get Account Information",
 }
 
 # With x-ms-copy-source, the same addresses are operations of another name.
 _COPIES: Final = {"Put Blob": "Copy Blob", "Put Block": "Put Block From URL", "Append Block": "Append Block From URL"}
+
+# Those that are served: for each the type of resource of an account SAS, and the letters of which one permits it.
+PERMISSIONS: Final[dict[str, tuple[str, str]]] = {
+    "List Containers": ("s", "l"),
+    "Get Account Information": ("sco", "rwdlacup"),
+    "Create Container": ("c", "cw"),
+    "Get Container Properties": ("c", "r"),
+    "Get Container Metadata": ("c", "r"),
+    "Set Container Metadata": ("c", "w"),
+    "Delete Container": ("c", "d"),
+    "List Blobs": ("c", "l"),
+    "Put Blob": ("o", "cw"),
+    "Put Block": ("o", "w"),
+    "Put Block List": ("o", "w"),
+    "Get Block List": ("o", "r"),
+    "Get Blob": ("o", "r"),
+    "Get Blob Properties": ("o", "r"),
+    "Get Blob Metadata": ("o", "r"),
+    "Set Blob Properties": ("o", "w"),
+    "Set Blob Metadata": ("o", "w"),
+    "Delete Blob": ("o", "d"),
+}
 
 _LISTING: Final = frozenset({"prefix", "delimiter", "marker", "maxresults", "include"})
 _EVERYWHERE: Final = frozenset({"restype", "comp", "timeout"})

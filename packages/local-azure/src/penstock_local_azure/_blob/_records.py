@@ -53,13 +53,15 @@ class StoredBlob:
         content: Its bytes.
         description: What its writer said about it.
         etag: Its version, in quotes.
-        modified: Seconds since the epoch of this version; nothing changes a blob in place, so its creation too.
+        created: Seconds since the epoch of the write that its bytes came with.
+        modified: Seconds since the epoch of this version.
         blocks: The blocks it was committed from; empty when it came in one request.
     """
 
     content: Content
     description: Description
     etag: str
+    created: float
     modified: float
     blocks: tuple[Block, ...] = ()
 
@@ -70,9 +72,9 @@ class Container:
 
     Attributes:
         name: Its name.
-        metadata: Names and values its creator gave.
+        metadata: Names and values it was given.
         etag: Its version, in quotes.
-        modified: Seconds since the epoch of its creation.
+        modified: Seconds since the epoch of its creation, or of the last change of its metadata.
         blobs: The committed blobs by name.
         names: The same names, sorted: what a listing walks along.
         staged: Blocks not committed yet: by blob name, then by block id.

@@ -4,16 +4,23 @@ from collections.abc import Mapping
 from typing import Final
 
 # code: (status, message). Codes and statuses: Microsoft, "Blob service error codes" and "Common REST API error codes".
-_CODES: Final[dict[str, tuple[int, str]]] = {
+CODES: Final[dict[str, tuple[int, str]]] = {
     "AuthenticationFailed": (
         403,
-        "The Authorization header does not carry a signature of this request by this account.",
+        "The request does not carry a valid signature by this account.",
     ),
+    "AuthorizationFailure": (403, "The request is not authorized to do this."),
+    "AuthorizationPermissionMismatch": (403, "The shared access signature does not permit this operation."),
+    "AuthorizationProtocolMismatch": (403, "The shared access signature does not permit this protocol."),
+    "AuthorizationResourceTypeMismatch": (403, "The shared access signature does not permit this type of resource."),
+    "AuthorizationServiceMismatch": (403, "The shared access signature is not for this service."),
+    "AuthorizationSourceIPMismatch": (403, "The shared access signature does not permit this source address."),
     "BlobAlreadyExists": (409, "The blob exists already."),
     "BlobNotFound": (404, "The blob does not exist."),
     "ConditionNotMet": (412, "A condition given in the request's headers is not met."),
     "ContainerAlreadyExists": (409, "The container exists already."),
     "ContainerNotFound": (404, "The container does not exist."),
+    "InternalError": (500, "The server met an error of its own; try again."),
     "InvalidAuthenticationInfo": (
         401,
         "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",
@@ -37,10 +44,14 @@ _CODES: Final[dict[str, tuple[int, str]]] = {
         "The request carries no Authorization header; this stand-in wants Shared Key, over TLS a token.",
     ),
     "NotImplemented": (501, "The local stand-in does not implement this."),
+    "OperationTimedOut": (500, "The operation did not end in time."),
     "OutOfRangeQueryParameterValue": (400, "A query parameter's value is outside its range."),
     "OutOfRangeInput": (400, "A value of the request is outside its range."),
     "RequestBodyTooLarge": (413, "The body is larger than the operation allows."),
     "ResourceNotFound": (404, "The resource does not exist."),
+    "ServerBusy": (503, "The server is busy; try again later."),
+    "TooManyRequests": (429, "There are too many requests; try again later."),
+    "UnauthorizedBlobOverwrite": (403, "The shared access signature permits new blobs only, and there is one."),
     "UnsatisfiableCondition": (400, "The operation cannot meet this condition whatever there is."),
 }
 
@@ -55,7 +66,7 @@ class Refusal(Exception):  # noqa: N818  # it is an answer on its way to the cli
     """
 
     def __init__(self, code: str, detail: str = "", headers: Mapping[str, str] | None = None) -> None:
-        self.status, message = _CODES[code]
+        self.status, message = CODES[code]
         self.code = code
         self.message = f"{message} ({detail})" if detail else message
         self.headers = dict(headers or {})

@@ -1,32 +1,45 @@
 """The Blob stand-in as a server: its life, its address, and the one way every request takes."""
 
+import logging
 import secrets
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 
 from penstock_local_azure._guard import Protection
+from penstock_local_azure._listening import listening
 
-from . import _answers, _blob_operations, _container_operations
+from . import _blob_operations, _container_operations
 from ._access import Access
+from ._answers import Answer, refused
 from ._call import Call
+from ._delivery import deliver
+from ._directory import Directory
+from ._faults import CutRequest, Fault, Faults, StorageError
+from ._names import check_container_name
 from ._operations import check_features
 from ._refusal import Refusal
 from ._store import Store
 
-Handler = Callable[[Store, Call], Awaitable[web.StreamResponse]]
+Handler = Callable[[Store, Call], Awaitable[Answer]]
 
 _HANDLERS: Final[Mapping[str, Handler]] = {
     "List Containers": _container_operations.list_containers,
+    "Get Account Information": _container_operations.get_account,
     "Create Container": _container_operations.create_container,
     "Get Container Properties": _container_operations.get_container,
+    "Get Container Metadata": _container_operations.get_container_metadata,
+    "Set Container Metadata": _container_operations.set_container_metadata,
     "Delete Container": _container_operations.delete_container,
     "List Blobs": _container_operations.list_blobs,
     "Put Blob": _blob_operations.put_blob,
@@ -35,15 +48,19 @@ _HANDLERS: Final[Mapping[str, Handler]] = {
     "Get Block List": _blob_operations.get_block_list,
     "Get Blob": _blob_operations.get_blob,
     "Get Blob Properties": _blob_operations.get_blob_properties,
+    "Get Blob Metadata": _blob_operations.get_blob_metadata,
+    "Set Blob Metadata": _blob_operations.set_blob_metadata,
+    "Set Blob Properties": _blob_operations.set_blob_properties,
     "Delete Blob": _blob_operations.delete_blob,
 }
 
-_SHUTDOWN: Final = 1.0  # s for answers under way when the server stops
 _KEY_BYTES: Final = 64
+
+_logger = logging.getLogger(__name__)
 
 
 class Blob:
-    """A stand-in for one Blob Storage account, in memory, on a socket of its own.
+    """A stand-in for one Blob Storage account, on a socket of its own.
 
     An async context manager: it listens from ``async with`` on, and when the block ends the port is free; only
     :meth:`stats` still answers. What it serves, and how near it is to the service, is written in FIDELITY.md.
@@ -54,12 +71,15 @@ class Blob:
         account: Name of the storage account.
         account_key: Its key, base64; None: a new random one.
         containers: Names of containers that are there from the start.
-        Protection: TLS and the check of tokens; None: plain, and only the key counts.
-        clock: Seconds since the epoch, for Last-Modified and ETags.
+        directory: Where to keep blobs, so that they take no memory and are there again next time; None: in memory, for
+            this time only.
+        protection: TLS and the check of tokens; None: plain, and only the key counts.
+        clock: Seconds since the epoch, for Last-Modified, ETags and the lives of shared access signatures.
 
     Raises:
         ValueError: For an ``account_key`` that is not base64, or a name in ``containers`` that Azure would not take.
         OSError: From ``async with``, when the port is taken.
+        DirectoryUnavailable: From ``async with``, when the directory is in use or cannot be used.
 
     Example:
         >>> async with Blob(containers=["logs"]) as blob:
@@ -74,6 +94,7 @@ class Blob:
         account: str = "penstocklocal",
         account_key: str | None = None,
         containers: Iterable[str] = (),
+        directory: Path | str | None = None,
         protection: Protection | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -81,34 +102,33 @@ class Blob:
         self._port = port
         self._account = account
         self._key = _checked(account_key) if account_key else b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+        self._containers = _checked_names(containers)
         self._scheme = "https" if protection else "http"
         self._ssl_context = protection.ssl_context if protection else None
-        self._access = Access(account, self._key, protection.guard if protection else None)
-        self._store = _filled(Store(clock), containers)
+        self._access = Access(account, self._key, protection.guard if protection else None, clock)
+        self._store = Store(clock, None if directory is None else Directory(Path(directory)))
         self._requests: Counter[str] = Counter()
-        self._runner: web.AppRunner | None = None
+        self._answers: Counter[int] = Counter()
+        self._stack = AsyncExitStack()
+        self.faults = Faults(_HANDLERS)
+        """What goes wrong, by script."""
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        app.on_response_prepare.append(_answers.stamp)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN, auto_decompress=False)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self._port = runner.addresses[0][1]
+        app.router.add_route("*", "/{path:.*}", self._respond)
+        async with AsyncExitStack() as stack:
+            stack.callback(self._store.close)
+            self._store.open()
+            self._store.ensure_containers(self._containers)
+            site = listening(app, self._host, self._port, self._ssl_context, auto_decompress=False)
+            self._port = await stack.enter_async_context(site)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._stack.aclose()
 
     @property
     def account_url(self) -> str:
@@ -128,33 +148,61 @@ class Blob:
             f"BlobEndpoint={self.account_url};"
         )
 
-    def stats(self) -> dict[str, object]:
+    def stats(self) -> dict[str, Any]:
         """The stand-in's own accounts, for JSON.
 
         Returns:
-            ``containers``, ``blobs`` and ``bytes`` as they are now (committed blobs only), and ``requests``: how many
-            came in since the start, by the name of their operation, refused ones included.
+            ``containers``, ``blobs`` and ``bytes`` as they are now (committed blobs only), and ``staged_blocks``, which
+            wait to be committed; ``requests``: how many came in since the start, by the name of their operation,
+            refused ones included; ``answers``: how many were given, by status, those that were lost on their way
+            included; ``faults``: what went wrong by the script.
         """
-        return {**self._store.stats(), "requests": dict(sorted(self._requests.items()))}
+        return {
+            **self._store.stats(),
+            "requests": dict(sorted(self._requests.items())),
+            "answers": {str(status): count for status, count in sorted(self._answers.items())},
+            "faults": self.faults.account(),
+        }
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, one way or the other."""
+        fault: Fault | None = None
         try:
-            return await self._serve(Call.of(request, self._account))
+            call = self._admit(request)
+            fault = self.faults.strike(call.operation, call.container, call.blob)
+            answer = await self._operate(replace(call, fault=fault))
         except Refusal as refusal:
             await request.release()  # of a body unread: some clients hear nothing before they have said it all
-            return _answers.refused(request, refusal)
+            answer = refused(refusal)
         except ConnectionError:
             return web.Response(status=HTTPStatus.BAD_REQUEST)  # the client hung up: nobody will read this
+        self._answers[answer.status] += 1
+        return await deliver(request, answer, fault)
 
-    async def _serve(self, call: Call) -> web.StreamResponse:
-        """Let a request through to its operation."""
+    def _admit(self, request: web.Request) -> Call:
+        """Take a request apart, if we serve it and its sender may ask it."""
+        call = Call.of(request, self._account)
         self._requests[call.operation] += 1
-        self._access.authorise(call.signed)
         if call.operation not in _HANDLERS:
             raise Refusal("NotImplemented", call.operation)
-        check_features(call.operation, call.query, call.request.headers)
-        return await _HANDLERS[call.operation](self._store, call)
+        self._access.authorise(call, overwrites=self._store.has_blob(call.container, call.blob))
+        check_features(call.operation, call.query, request.headers)
+        return call
+
+    async def _operate(self, call: Call) -> Answer:
+        """Do what a request asks, unless a fault comes before."""
+        match call.fault:
+            case StorageError():
+                raise call.fault.refusal()
+            case CutRequest(after) if after == 0 or not call.request.can_read_body:
+                call.hang_up()
+        try:
+            return await _HANDLERS[call.operation](self._store, call)
+        except ConnectionError:
+            raise
+        except OSError as error:  # a full disk, or a directory that is gone
+            _logger.error("%s failed: %s", call.operation, error)  # noqa: TRY400  # the disk's trouble, not the code's
+            raise Refusal("InternalError") from error
 
 
 def _checked(account_key: str) -> str:
@@ -166,11 +214,12 @@ def _checked(account_key: str) -> str:
     return account_key
 
 
-def _filled(store: Store, containers: Iterable[str]) -> Store:
-    """The store with its first containers."""
-    for name in containers:
+def _checked_names(containers: Iterable[str]) -> tuple[str, ...]:
+    """The names given, if containers can have them."""
+    names = tuple(containers)
+    for name in names:
         try:
-            store.create_container(name)
+            check_container_name(name)
         except Refusal as refusal:
             raise ValueError(f"containers: cannot create {name!r}: {refusal.message}") from refusal
-    return store
+    return names

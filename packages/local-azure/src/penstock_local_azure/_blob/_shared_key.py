@@ -95,12 +95,7 @@ def verify(request: Signed, account: str, key: str) -> None:
     """
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
-        signed_access = any(name == "sig" for name, _ in request.query)
-        raise (
-            Refusal("NotImplemented", "shared access signature")
-            if signed_access
-            else Refusal("NoAuthenticationInformation")
-        )
+        raise Refusal("NoAuthenticationInformation")
     if scheme != "SharedKey":
         raise Refusal("NotImplemented", "authorization by another scheme than SharedKey")
     given_account, _, signature = credentials.partition(":")

@@ -1,23 +1,23 @@
-"""The account's containers and blobs, in memory: what exists, and what a write may do to it.
+"""The account's containers and blobs: what exists, and what a write may do to it.
 
-Synchronous and whole: every method either changes the store completely or raises :class:`Refusal` and changes nothing,
-so a request that breaks off in the middle of its body leaves no trace.
+Synchronous and whole: every method either changes the store completely or raises and changes nothing, so a request that
+breaks off in the middle of its body leaves no trace. What it raises is :class:`Refusal`, or OSError when the medium
+cannot keep the change.
 """
 
-import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ._conditions import ALWAYS, Conditions
 from ._content import Content
 from ._listing import Page, Query, page
+from ._medium import Medium, Memory, Writer
+from ._names import check_blob_name, check_container_name
 from ._records import Block, BlockChoice, BlockSource, Container, Description, StoredBlob
 from ._refusal import Refusal
 
-# Microsoft, "Naming and referencing containers, blobs, and metadata".
-_CONTAINER_NAME: Final = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z|\$root\Z|\$logs\Z|\$web\Z")
-_BLOB_NAME_LENGTH: Final = 1_024
 _TICKS: Final = 10_000_000  # per second: the resolution of an ETag
 _TICKS_AT_EPOCH: Final = 0x89F_7FF5_F7B5_8000  # so that ETags look like Azure's, which count from the year 1
 
@@ -27,24 +27,45 @@ class Store:
 
     Args:
         clock: Seconds since the epoch.
+        medium: Where it is kept; None: in memory.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], medium: Medium | None = None) -> None:
         self._clock = clock
+        self._medium = medium or Memory()
         self._containers: dict[str, Container] = {}
         self._last_tick = 0
+
+    def open(self) -> None:
+        """Begin, with what the medium kept of an earlier run."""
+        for container in self._medium.open():
+            self._containers[container.name] = container
+            etags = [container.etag, *(blob.etag for blob in container.blobs.values())]
+            self._last_tick = max(self._last_tick, *(int(etag.strip('"'), 16) - _TICKS_AT_EPOCH for etag in etags))
+
+    def close(self) -> None:
+        """End; nothing changes any more."""
+        self._medium.close()
+
+    def writer(self, length: int) -> Writer:
+        """What takes in a body of so many bytes, for a blob or a block."""
+        return self._medium.writer(length)
 
     # Containers.
 
     def create_container(self, name: str, metadata: Mapping[str, str] | None = None) -> Container:
         """Create an empty container; ContainerAlreadyExists, or InvalidResourceName for a name Azure would not take."""
-        if not _CONTAINER_NAME.match(name):
-            raise Refusal("InvalidResourceName", "container")
+        check_container_name(name)
         if name in self._containers:
             raise Refusal("ContainerAlreadyExists")
         etag, now = self._new_version()
-        self._containers[name] = Container(name=name, metadata=dict(metadata or {}), etag=etag, modified=now)
-        return self._containers[name]
+        return self._keep(Container(name=name, metadata=dict(metadata or {}), etag=etag, modified=now))
+
+    def ensure_containers(self, names: Iterable[str]) -> None:
+        """Create those of these containers that are missing."""
+        for name in names:
+            if name not in self._containers:
+                self.create_container(name)
 
     def container(self, name: str) -> Container:
         """The container of this name, or ContainerNotFound."""
@@ -52,9 +73,19 @@ class Store:
             raise Refusal("ContainerNotFound")
         return self._containers[name]
 
+    def set_container_metadata(
+        self, name: str, metadata: Mapping[str, str], conditions: Conditions = ALWAYS
+    ) -> Container:
+        """Put other metadata in place of a container's."""
+        container = self.container(name)
+        conditions.check_write(container)
+        etag, now = self._new_version()
+        return self._keep(replace(container, metadata=dict(metadata), etag=etag, modified=now))
+
     def delete_container(self, name: str, conditions: Conditions = ALWAYS) -> None:
         """Remove a container with all it holds."""
         conditions.check_write(self.container(name))
+        self._medium.drop_container(name)
         del self._containers[name]
 
     def list_containers(self, query: Query) -> tuple[list[Container], Page]:
@@ -80,12 +111,33 @@ class Store:
             raise Refusal("BlobNotFound")
         return found
 
+    def has_blob(self, container: str, name: str) -> bool:
+        """Whether there is a committed blob of this name."""
+        return container in self._containers and name in self._containers[container].blobs
+
+    def describe_blob(
+        self, container: str, name: str, change: Callable[[Description], Description], conditions: Conditions = ALWAYS
+    ) -> StoredBlob:
+        """Change what is said of a blob beside its bytes: a new version of the same content."""
+        home = self.container(container)
+        before = home.blobs.get(name)
+        conditions.check_write(before)
+        if before is None:
+            raise Refusal("BlobNotFound")
+        etag, now = self._new_version()
+        blob = replace(before, description=change(before.description), etag=etag, modified=now)
+        self._medium.save_blob(container, name, blob)
+        home.blobs[name] = blob
+        return blob
+
     def delete_blob(self, container: str, name: str, conditions: Conditions = ALWAYS) -> None:
         """Remove a blob and the blocks staged under its name."""
         home = self.container(container)
         conditions.check_write(home.blobs.get(name))
-        if home.blobs.pop(name, None) is None:
+        if name not in home.blobs:
             raise Refusal("BlobNotFound")
+        self._medium.drop_blob(container, name)
+        del home.blobs[name]
         del home.names[bisect_left(home.names, name)]
         home.staged.pop(name, None)
 
@@ -104,7 +156,7 @@ class Store:
             Refusal: InvalidBlobOrBlock, unless its id is as long as those of the blob's other staged blocks.
         """
         home = self.container(container)
-        _check_blob_name(name)
+        check_blob_name(name)
         staged = home.staged.get(name, {})
         if staged and len(next(iter(staged))) != len(block.id):
             raise Refusal("InvalidBlobOrBlock")
@@ -149,13 +201,21 @@ class Store:
     # Accounts.
 
     def stats(self) -> dict[str, int]:
-        """How many containers, committed blobs and committed bytes there are."""
-        blobs = [blob for container in self._containers.values() for blob in container.blobs.values()]
+        """How many containers, committed blobs, their bytes, and blocks that wait to be committed there are."""
+        containers = self._containers.values()
+        blobs = [blob for container in containers for blob in container.blobs.values()]
         return {
-            "containers": len(self._containers),
+            "containers": len(containers),
             "blobs": len(blobs),
             "bytes": sum(blob.content.length for blob in blobs),
+            "staged_blocks": sum(len(blocks) for container in containers for blocks in container.staged.values()),
         }
+
+    def _keep(self, container: Container) -> Container:
+        """Put a container in place of what is there."""
+        self._medium.save_container(container)
+        self._containers[container.name] = container
+        return container
 
     def _commit(
         self,
@@ -166,9 +226,10 @@ class Store:
         blocks: tuple[Block, ...] = (),
     ) -> StoredBlob:
         """Put a new version in place of what is there."""
-        _check_blob_name(name)
+        check_blob_name(name)
         etag, now = self._new_version()
-        blob = StoredBlob(content=content, description=description, etag=etag, modified=now, blocks=blocks)
+        blob = StoredBlob(content=content, description=description, etag=etag, created=now, modified=now, blocks=blocks)
+        self._medium.save_blob(home.name, name, blob)
         if name not in home.blobs:
             insort(home.names, name)
         home.blobs[name] = blob
@@ -187,9 +248,3 @@ def _check_commit(before: StoredBlob | None, conditions: Conditions) -> None:
     if before is not None and conditions.create_only:
         raise Refusal("BlobAlreadyExists")
     conditions.check_write(before)
-
-
-def _check_blob_name(name: str) -> None:
-    """Refuse a name that is empty or longer than Azure allows."""
-    if not 1 <= len(name) <= _BLOB_NAME_LENGTH:
-        raise Refusal("InvalidResourceName", "blob")

@@ -80,7 +80,7 @@ def _enumeration(attributes: str, query: Query, page: Page, inner: str) -> str:
 def _blob(name: str, blob: StoredBlob, *, metadata: bool) -> str:
     settings = "".join(f"<{tag}>{_text(value)}</{tag}>" for tag, value in blob.description.settings.items())
     return (
-        f"<Blob>{_name(name)}<Properties><Creation-Time>{http_date(blob.modified)}</Creation-Time>"
+        f"<Blob>{_name(name)}<Properties><Creation-Time>{http_date(blob.created)}</Creation-Time>"
         f"{_version(blob)}<Content-Length>{blob.content.length}</Content-Length>{settings}"
         f"<BlobType>BlockBlob</BlobType>{_LEASE}<ServerEncrypted>true</ServerEncrypted></Properties>"
         f"{_metadata(blob.description.metadata) if metadata else ''}</Blob>"

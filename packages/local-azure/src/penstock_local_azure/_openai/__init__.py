@@ -3,15 +3,12 @@
 from ._deployment import Deployment
 from ._fault_script import Faults
 from ._faults import (
-    CutAnswer,
     FilteredAnswer,
     FilteredPrompt,
     GatewayPage,
     InvalidAnswer,
-    LateAnswer,
     Refusal,
     ServerError,
-    StalledAnswer,
     Throttled,
     TruncatedAnswer,
     UnknownLimits,
@@ -21,7 +18,6 @@ from ._requests import ModelRequest
 from ._server import OpenAI
 
 __all__ = [
-    "CutAnswer",
     "Deployment",
     "Faults",
     "FilteredAnswer",
@@ -29,12 +25,10 @@ __all__ = [
     "GatewayPage",
     "InvalidAnswer",
     "JudgeKind",
-    "LateAnswer",
     "ModelRequest",
     "OpenAI",
     "Refusal",
     "ServerError",
-    "StalledAnswer",
     "Throttled",
     "TruncatedAnswer",
     "UnknownLimits",

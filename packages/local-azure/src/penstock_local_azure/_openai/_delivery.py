@@ -6,8 +6,10 @@ from typing import Final
 
 from aiohttp import web
 
+from penstock_local_azure._http_faults import CutAnswer, StalledAnswer
+
 from ._endpoint import Exchange
-from ._faults import CutAnswer, Delivery, GatewayPage, StalledAnswer
+from ._faults import Delivery, GatewayPage
 
 _PAGE: Final = "<html><head><title>Gateway</title></head><body><h1>Try again later</h1></body></html>\n"
 

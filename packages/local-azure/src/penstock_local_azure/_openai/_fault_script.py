@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal, get_args
 
+from penstock_local_azure._http_faults import CutAnswer, LateAnswer, StalledAnswer
 from penstock_local_azure._occasions import Occasions
 
-from ._faults import ChatFault, CutAnswer, Fault, LateAnswer, ServerError, StalledAnswer, Throttled
+from ._faults import ChatFault, Fault, ServerError, Throttled
 
 Operation = Literal["chat", "embeddings"]
 _REQUEST_TIMEOUT: Final = 408

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from penstock_local_azure._http_faults import CutAnswer, LateAnswer, StalledAnswer
+
 Category = Literal["hate", "self_harm", "sexual", "violence"]
 """What the content filter looks for."""
 
@@ -80,37 +82,6 @@ class ServerError:
 
     status: int = 500
     retry_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LateAnswer:
-    """The answer comes so many seconds later than it would have."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class StalledAnswer:
-    """The connection stays open, and nothing more comes.
-
-    Args:
-        after: which part of the answer's bytes comes before, from 0 to 1; 0: not even its status.
-    """
-
-    after: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class CutAnswer:
-    """The answer ends too early.
-
-    Args:
-        after: which part of its bytes comes, from 0 to 1; 0: not even its status.
-        abrupt: the connection ends; else only the answer does, as if it were whole.
-    """
-
-    after: float = 0.5
-    abrupt: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from penstock_local_azure._http_faults import LateAnswer
+
 from ._access import Access
 from ._api_error import ApiError, not_implemented
 from ._bodies import read_body
 from ._delivery import deliver
 from ._endpoint import Endpoint, Exchange
 from ._fault_script import Operation
-from ._faults import LateAnswer
 from ._requests import ModelRequest
 
 if TYPE_CHECKING:
