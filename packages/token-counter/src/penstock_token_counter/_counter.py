@@ -20,7 +20,8 @@ from ._journal import Journal
 from ._rate import CallRate
 from ._shared_gate import SharedGate
 from ._sole_gate import SoleGate
-from ._store import Store, address
+from ._store import Store
+from ._store_library import address
 
 if TYPE_CHECKING:
     import os

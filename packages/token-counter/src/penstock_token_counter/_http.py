@@ -25,7 +25,7 @@ from ._callers import Callers
 from ._metrics import metrics
 from ._openapi import openapi
 from ._page import add_page
-from ._store import STORE_STATES
+from ._store_facts import STORE_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def serving(pools: Iterable[str], folder: Path | None = None) -> Iterator[list[str]]:
     """Hold a lock for each pool, and return those that another process holds already; where it cannot, none."""
+    if fcntl is None:
+        yield []
+        return
     with contextlib.ExitStack() as held:
         yield [pool for pool in pools if not _hold(_mine() if folder is None else folder, pool, held)]
 
 
 def _hold(folder: Path, pool: str, held: contextlib.ExitStack) -> bool:
     """Lock a pool's file until the stack ends; false only if somebody else has."""
-    if fcntl is None:
-        return True
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            return True
         file: IO[bytes] = held.enter_context((folder / f"{pool}.lock").open("ab"))
     except OSError:
         return True

@@ -11,7 +11,7 @@ from penstock_token_client.protocol import DEFAULT_POOL, pool_path
 
 from ._access import check_exposure
 from ._configuration import Configuration, PoolSettings, read_configuration
-from ._store import address
+from ._store_library import address
 from ._usage import Parser, UsageError
 
 if TYPE_CHECKING:

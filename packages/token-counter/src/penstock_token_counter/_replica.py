@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock_token_client.accounting import Charge, Lesson, Place, Pool, Turns
 
-from ._store import Changes
+from ._store_facts import Changes
 from ._words import (
     Entry,
     Granted,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from penstock_token_client import Limits, Sharing
     from penstock_token_client.accounting import Grant, Usage
 
-    from ._store import Kept
+    from ._store_facts import Kept
     from ._words import Word
 
 _FORGOTTEN = 60.0

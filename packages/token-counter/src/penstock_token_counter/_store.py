@@ -15,20 +15,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from . import _store_scripts as scripts
 from ._paused import PausedError
+from ._store_facts import Busy, Kept, Taken, read_taken
+from ._store_library import address
+from ._store_library import library as import_library
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ._store_facts import Changes
 
 _LOG = logging.getLogger(__name__)
-
-STORE_STATES = ("none", "connected", "connecting", "away")
-"""How a pool may stand with the store, from the best to the worst."""
 
 _META_KEPT = 30 * 86_400.0
 """Seconds for which a pool's version outlives its last change, which tells a pool that rested from one that is lost."""
@@ -56,79 +56,6 @@ class StoreAwayError(PausedError):
         self.reason = reason
 
 
-class Busy(NamedTuple):
-    """Another counter has the turn, for so many more seconds at most."""
-
-    seconds: float
-
-
-class Taken(NamedTuple):
-    """A look at a pool, and the turn if it was asked for.
-
-    Attributes:
-        now: The time, in seconds of the store's clock.
-        server: The process that answers; another one may lack what the last one knew.
-        version: The newest version; None if the pool is not known.
-        instance: What its ids begin with.
-        kept_by: The server that took the newest version.
-        entries: What is new, in order; None if that cannot be told, so that everything must be loaded.
-    """
-
-    now: float
-    server: str
-    version: int | None
-    instance: str | None
-    kept_by: str | None
-    entries: Sequence[bytes] | None
-
-
-class Kept(NamedTuple):
-    """All that is kept of a pool.
-
-    Attributes:
-        version: Its version; None if the pool is not known.
-        instance: What its ids begin with.
-        opened: When it was new, in seconds of the store's clock.
-        granted: How many ids it has given.
-        fields: What is kept, by name.
-    """
-
-    version: int | None
-    instance: str
-    opened: float
-    granted: int
-    fields: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Changes:
-    """What one counter decided in a turn.
-
-    Attributes:
-        version: The version that it builds on.
-        server: The server on which that was learned.
-        instance: What the pool's ids begin with.
-        opened: When the pool was new.
-        granted: How many ids it has given.
-        at: When this was decided.
-        entry: What changed, for those who follow.
-        fields: How what changed stands now, for those who load; charges with their time.
-        dropped: The names of what is no more.
-        keep: Seconds for which a charge is kept.
-    """
-
-    version: int
-    server: str
-    instance: str
-    opened: float
-    granted: int
-    at: float
-    entry: bytes
-    fields: Mapping[str, tuple[bytes, float | None]]
-    dropped: Sequence[str]
-    keep: float
-
-
 class Store:
     """Owns the connections to one server.
 
@@ -148,7 +75,7 @@ class Store:
     ) -> None:
         self.counter = counter
         self.address = address(url)
-        library = _library()
+        library = import_library()
         self._errors = (library.RedisError, OSError)
         settings = {
             "socket_timeout": timeout,
@@ -172,7 +99,7 @@ class Store:
         Raises:
             StoreAwayError: It cannot be reached.
         """
-        return _taken(await self._ask_for(pool, version, lease=0.0))
+        return read_taken(await self._ask_for(pool, version, lease=0.0))
 
     async def take(self, pool: str, version: int, *, lease: float) -> Taken | Busy:
         """Tell what is new since a version, and take the turn for at most some seconds.
@@ -181,7 +108,7 @@ class Store:
             StoreAwayError: It cannot be reached.
         """
         answer = await self._ask_for(pool, version, lease=lease)
-        return Busy(int(answer[1]) / 1e6) if answer[0] == b"busy" else _taken(answer)
+        return Busy(int(answer[1]) / 1e6) if answer[0] == b"busy" else read_taken(answer)
 
     async def load(self, pool: str) -> Kept:
         """Tell all that is kept.
@@ -285,62 +212,6 @@ class Store:
             yield
         except self._errors as error:
             raise StoreAwayError(type(error).__name__) from error
-
-
-def address(url: str) -> str:
-    """Return what may be shown of a store's URL: no user, no password.
-
-    Raises:
-        ValueError: It is no such URL.
-    """
-    parts = urlsplit(url)
-    where = parts.path if parts.scheme == "unix" else parts.hostname
-    if parts.scheme not in ("redis", "rediss", "unix") or not where:
-        raise ValueError("must be redis://host:port, rediss://host:port for TLS, or unix:///path")
-    if parts.scheme == "unix":
-        return f"unix://{parts.path}"
-    host = parts.hostname or ""
-    port = "" if parts.port is None else f":{parts.port}"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
-
-
-class _Library(NamedTuple):
-    """What is used of the client library."""
-
-    Redis: Any
-    BlockingConnectionPool: Any
-    RedisError: type[Exception]
-    Retry: Any
-    NoBackoff: Any
-
-
-def _library() -> _Library:
-    """Import the client library, which belongs to an extra.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    try:
-        from redis import RedisError  # noqa: PLC0415 - belongs to an extra
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError('a store needs the extra: pip install "penstock-token-counter[redis]"') from error
-    return _Library(Redis, BlockingConnectionPool, RedisError, Retry, NoBackoff)
-
-
-def _taken(answer: Sequence[Any]) -> Taken:
-    """Read what the script says."""
-    _, now, server, version, instance, _, kept_by, entries = answer
-    return Taken(
-        now=int(now) / 1e6,
-        server=server.decode(),
-        version=None if version is None else int(version),
-        instance=None if instance is None else instance.decode(),
-        kept_by=None if kept_by is None else kept_by.decode(),
-        entries=entries,
-    )
 
 
 def _keys(pool: str, *names: str) -> list[str]:

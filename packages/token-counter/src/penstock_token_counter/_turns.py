@@ -2,21 +2,20 @@
 
 If the store did not keep it, or nobody knows, all of it is decided anew on what the store then says. A grant that was
 kept late would reach Azure later than it is charged for, so it is taken back instead, and decided anew.
-
-A server of which nobody knows that it knows everything - it was started anew, or another one took over - is not
-believed: the pool starts as if its whole window were used.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._alarm import Alarm
 from ._decision import errand
-from ._store import Busy, StoreAwayError
+from ._knowledge import Knowledge
+from ._store import StoreAwayError
+from ._store_clock import StoreClock
+from ._store_facts import Busy
 from ._words import Granted
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from ._decision import Decision
     from ._replica import Replica
     from ._shared_polls import SharedPolls
-    from ._store import Store, Taken
+    from ._store import Store
+    from ._store_facts import Taken
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Turns:
         monotonic: Seconds that never go back.
 
     Attributes:
+        knowledge: Whether this counter knows what the store knows.
         granting: Whether anything is granted to those who wait.
         state: How it stands with the store: ``"connecting"``, ``"connected"`` or ``"away"``.
     """
@@ -84,22 +85,18 @@ class Turns:
         self._replica = replica
         self._polls = polls
         self._store = store
-        self._assume_idle = assume_idle
         self._in_time = in_time
-        self._monotonic = monotonic
-        self._earliest = self._latest = time.time() - monotonic()  # what to add to have the store's time
-        self._server = ""
-        self._trusted = False
+        self._clock = StoreClock(monotonic)
+        self.knowledge = Knowledge(name, replica, store, assume_idle=assume_idle)
         self._decisions: list[Decision[Any, Any]] = []
         self._wake_at = 0.0
         self._closing = False
-        self._wanted = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm()
         self._working: asyncio.Task[None] | None = None
 
     def clock(self) -> float:
         """Return the time by the store's clock, and rather too early."""
-        return self._monotonic() + self._earliest
+        return self._clock.earliest()
 
     def start(self) -> None:
         """Begin."""
@@ -108,7 +105,7 @@ class Turns:
 
     def wake(self) -> None:
         """Look at the store soon, because something has changed there."""
-        self._wanted.set()
+        self._alarm.ring()
 
     def queue(self, decision: Decision[Any, Any]) -> None:
         """Have something decided in the next turn."""
@@ -146,34 +143,32 @@ class Turns:
         self._working.cancel()
         self.wake()
         await asyncio.wait([self._working])
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.put_off()
 
     async def _work(self) -> None:
         """Take a turn when there is something to decide, and look when there is news."""
         while not self._closing:  # the store's library may turn a cancellation into an error of its own
-            await self._wanted.wait()
-            self._wanted.clear()
+            await self._alarm.wait()
             try:
                 await (self._turn() if self._wants_a_turn() else self._look())
             except StoreAwayError as error:
-                self._trusted = False
+                self.knowledge.certain = False
                 self._say("away", error.reason)
-                self._wake_in(_RETRY)
+                self._alarm.ring_in(_RETRY)
 
     def _wants_a_turn(self) -> bool:
         """Tell whether there is something to decide."""
-        if self._decisions or self._polls.lost or not self._trusted:
+        if self._decisions or self._polls.lost or not self.knowledge.certain:
             return True
         return len(self._polls) > 0 and self.clock() >= min(self._wake_at, self._next_beat())
 
     async def _look(self) -> None:
         """Take over what others decided."""
-        began = self._monotonic()
+        began = self._clock.monotonic()
         taken = await self._store.look(self._name, self._replica.version)
-        self._tell_the_time(taken, began)
-        self._trusted = self._is_continued(taken)
-        if self._trusted:
+        self._clock.set(taken.now, began)
+        self.knowledge.certain = self.knowledge.is_continued(taken)
+        if self.knowledge.certain:
             self._follow(taken)
             self._plan(taken.now)
         else:
@@ -181,12 +176,12 @@ class Turns:
 
     async def _turn(self) -> None:
         """Know everything, decide what there is to decide, have it kept, and tell."""
-        began = self._monotonic()
+        began = self._clock.monotonic()
         taken = await self._store.take(self._name, self._replica.version, lease=_LEASE)
         if isinstance(taken, Busy):
-            self._wake_in(min(taken.seconds, _BUSY))
+            self._alarm.ring_in(min(taken.seconds, _BUSY))
             return
-        self._tell_the_time(taken, began)
+        self._clock.set(taken.now, began)
         if not await self._catch_up(taken):
             self.wake()
             return
@@ -196,11 +191,12 @@ class Turns:
         except StoreAwayError:
             self._decisions[:0] = decisions
             raise
-        self._server, self._trusted = taken.server, given is not None
         if given is None:
+            self.knowledge.certain = False
             self._decisions[:0] = decisions
             self.wake()
             return
+        self.knowledge.confirm(taken.server)
         self._say("connected")
         self._tell(decisions, taken.now)
         for word, grant in given:
@@ -214,7 +210,7 @@ class Turns:
         now = taken.now
         beat = taken.version is None or (len(self._polls) > 0 and now >= self._next_beat())
         self._replica.begin()
-        if self._knows_too_little(taken):
+        if self.knowledge.is_too_little(taken):
             self._replica.pool.fill(now)
         for decision in decisions:
             decision.decide(now)
@@ -232,32 +228,11 @@ class Turns:
 
     async def _catch_up(self, taken: Taken) -> bool:
         """Know what the store knows; tell whether that is so."""
-        if self._is_continued(taken):
+        if self.knowledge.is_continued(taken):
             self._follow(taken)
             return True
         self._polls.lose_all()
-        self._trusted = False
-        if taken.version is None:
-            self._replica.open(secrets.token_hex(4), taken.now)
-            return True
-        kept = await self._store.load(self._name)
-        self._replica.load(kept, taken.now)
-        return kept.version == taken.version
-
-    def _is_continued(self, taken: Taken) -> bool:
-        """Tell whether the news continue what is known here: the same pool, on the server that kept it all along."""
-        return (
-            self._trusted
-            and taken.entries is not None
-            and taken.server == self._server == taken.kept_by
-            and taken.instance == self._replica.pool.instance
-        )
-
-    def _knows_too_little(self, taken: Taken) -> bool:
-        """Tell whether more may have been granted than the store knows."""
-        if taken.version is None:
-            return not self._assume_idle or self._server != ""
-        return taken.kept_by != taken.server
+        return await self.knowledge.load(taken)
 
     def _follow(self, taken: Taken) -> None:
         """Take over what others decided, and tell those who poll here."""
@@ -295,11 +270,7 @@ class Turns:
 
     def _is_late(self, at: float) -> bool:
         """Tell whether what was granted at a time would reach Azure too late."""
-        return self._monotonic() + self._latest - at > self._in_time
-
-    def _tell_the_time(self, taken: Taken, began: float) -> None:
-        """Set the clock by the store's, which was read at some moment since."""
-        self._earliest, self._latest = taken.now - self._monotonic(), taken.now - began
+        return self._clock.latest() - at > self._in_time
 
     def _next_beat(self) -> float:
         """Return when this counter is to say next that it lives."""
@@ -311,13 +282,7 @@ class Turns:
             return
         wake_at = self._replica.pool.queue.wake_at(now)
         self._wake_at = self._next_beat() if wake_at is None else wake_at
-        self._wake_in(min(self._wake_at, self._next_beat()) - self.clock())
-
-    def _wake_in(self, seconds: float) -> None:
-        """Wake up later."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self.wake)
+        self._alarm.ring_in(min(self._wake_at, self._next_beat()) - self.clock())
 
     def _say(self, state: str, reason: str = "") -> None:
         """Note how it stands with the store, and tell whoever reads the log."""

@@ -22,7 +22,7 @@ from redis.credentials import UsernamePasswordCredentialProvider
 from penstock_token_client import Limits, TokenClient
 from penstock_token_counter import TokenCounter
 from penstock_token_counter._options import UsageError, read_options
-from penstock_token_counter._store import address
+from penstock_token_counter._store_library import address
 
 if TYPE_CHECKING:
     from store_proxy import StoreProxy

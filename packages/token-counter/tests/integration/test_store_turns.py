@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from valkey_process import ValkeyProcess
 
-    from penstock_token_counter._store import Changes
+    from penstock_token_counter._store_facts import Changes
 else:
     ValkeyProcess = runpy.run_path(str(Path(__file__).parents[1] / "valkey_process.py"))["ValkeyProcess"]
 

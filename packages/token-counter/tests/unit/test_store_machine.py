@@ -31,7 +31,8 @@ from penstock_token_client.accounting import Charge, Grant, Order, Place, Pool, 
 from penstock_token_counter import _store_scripts, _turns
 from penstock_token_counter._replica import Replica
 from penstock_token_counter._shared_gate import SharedGate
-from penstock_token_counter._store import Kept, Store
+from penstock_token_counter._store import Store
+from penstock_token_counter._store_facts import Kept
 from penstock_token_counter._words import InForce, Reported
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(at=st.integers(0, COUNTERS - 1))
     def load_anew(self, at: int) -> None:
         """Have a counter forget everything, as if its connection had been lost."""
-        self.gates[at]._turns._trusted = False
+        self.gates[at]._turns.knowledge.certain = False
         self.step(at)
 
     @invariant()
