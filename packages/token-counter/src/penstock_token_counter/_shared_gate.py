@@ -76,7 +76,7 @@ class SharedGate:
     @property
     def ready(self) -> bool:
         """Whether locks are answered: the store can be reached, and the counter does not stop."""
-        return not self.closed and self._turns.state == "connected"
+        return not self.closed and self._turns.serving
 
     @property
     def facts(self) -> dict[str, str]:

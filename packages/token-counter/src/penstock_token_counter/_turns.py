@@ -94,6 +94,11 @@ class Turns:
         self._alarm = Alarm()
         self._working: asyncio.Task[None] | None = None
 
+    @property
+    def serving(self) -> bool:
+        """Whether decisions are made: the store can be reached."""
+        return self.state == "connected" and self._working is not None and not self._working.done()
+
     def clock(self) -> float:
         """Return the time by the store's clock, and rather too early."""
         return self._clock.earliest()
@@ -135,7 +140,7 @@ class Turns:
         """Decide what is left to decide, if the store can be reached, and end."""
         if self._working is None:
             return
-        if self.state == "connected" and not self._working.done():
+        if self.serving:
             last = errand(lambda _: None)
             self.queue(last)
             await asyncio.wait([last.future, self._working], timeout=_LEASE, return_when=asyncio.FIRST_COMPLETED)

@@ -1,13 +1,13 @@
 """What counters that share a pool tell each other through the store: each change in a word, and a turn's in an entry.
 
-A word says how something stands since then, so it may be heard twice. Readers ignore kinds of words that they do not
-know; the store's keys carry the major version. Everything here is pure.
+A word says how something stands since then, so it may be heard twice. Readers ignore kinds of words, and what follows
+in a word, that they do not know; the store's keys carry the major version. Everything here is pure.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
@@ -18,6 +18,9 @@ from ._records import lesson_fields, read_lesson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+
+_ORDER = len(Order._fields)
 
 
 class Granted(NamedTuple):
@@ -75,9 +78,9 @@ def entry_bytes(entry: Entry) -> bytes:
 
 def read_entry(data: bytes) -> Entry:
     """Read an entry."""
-    fields = orjson.loads(data)
-    words = [_READERS[kind](*values) for kind, *values in fields["words"] if kind in _READERS]
-    return Entry(fields["at"], fields["by"], words)
+    entry = orjson.loads(data)
+    words = [_READERS[kind](values) for kind, *values in entry["words"] if kind in _READERS]
+    return Entry(entry["at"], entry["by"], words)
 
 
 def word_bytes(word: Word) -> bytes:
@@ -87,27 +90,27 @@ def word_bytes(word: Word) -> bytes:
 
 def read_charge(data: bytes) -> Charge:
     """Read how a grant stands."""
-    return _charge(*orjson.loads(data))
+    return _charge(orjson.loads(data))
 
 
 def read_place(data: bytes) -> Place:
     """Read how a place stands."""
-    return _place(*orjson.loads(data))
+    return _place(orjson.loads(data))
 
 
 def read_turns(data: bytes) -> Turns:
     """Read who is next."""
-    return _turns(*orjson.loads(data))
+    return _turns(orjson.loads(data))
 
 
 def read_in_force(data: bytes) -> InForce:
     """Read what the ledger goes by."""
-    return _in_force(*orjson.loads(data))
+    return _in_force(orjson.loads(data))
 
 
 def read_learned(data: bytes) -> Lesson:
     """Read what was learned."""
-    return read_lesson(*orjson.loads(data))
+    return _lesson(orjson.loads(data))
 
 
 def beats_bytes(beats: Mapping[str, float]) -> bytes:
@@ -121,32 +124,52 @@ def read_beats(data: bytes) -> dict[str, float]:
     return beats
 
 
-def _charge(grant_id: str, order: list[Any], *rest: Any) -> Charge:  # noqa: ANN401 - JSON holds anything
+def _charge(values: Sequence[Any]) -> Charge:
     """Read how a grant stands."""
-    return Charge(grant_id, Order(*order), *rest)
+    grant_id, order, at, state, used, exact, *_ = values
+    return Charge(grant_id, Order(*order[:_ORDER]), at, state, used, exact)
 
 
-def _place(ticket: str, order: list[Any], *rest: Any) -> Place:  # noqa: ANN401 - JSON holds anything
+def _place(values: Sequence[Any]) -> Place:
     """Read how a place stands."""
-    return Place(ticket, Order(*order), *rest)
+    ticket, order, since, absent_since, home, gone, *_ = values
+    return Place(ticket, Order(*order[:_ORDER]), since, absent_since, home, gone)
 
 
-def _reported(grant_id: str, usage: list[Any], ratelimit: dict[str, int]) -> Reported:
+def _granted(values: Sequence[Any]) -> Granted:
+    """Read that somebody who waited was granted."""
+    ticket, grant_id, home, renewed, *_ = values
+    return Granted(ticket, grant_id, home, renewed)
+
+
+def _reported(values: Sequence[Any]) -> Reported:
     """Read a report."""
-    prompt_tokens, completion_tokens, status = usage
-    return Reported(grant_id, Usage(prompt_tokens, completion_tokens, status, RateLimit(**ratelimit)))
+    grant_id, (prompt_tokens, completion_tokens, status, *_), ratelimit, *_ = values
+    headers = RateLimit(**_known(RateLimit, ratelimit))
+    return Reported(grant_id, Usage(prompt_tokens, completion_tokens, status, headers))
 
 
-def _turns(
-    app: str | None, next_start: float | None, virtual: float, clocks: dict[str, float], latest: list[int]
-) -> Turns:
+def _turns(values: Sequence[Any]) -> Turns:
     """Read who is next."""
-    return Turns(app, -math.inf if next_start is None else next_start, virtual, clocks, (latest[0], latest[1]))
+    app, next_start, virtual, clocks, (millisecond, count, *_), *_ = values
+    return Turns(app, -math.inf if next_start is None else next_start, virtual, clocks, (millisecond, count))
 
 
-def _in_force(terms: dict[str, Any], next_look: float) -> InForce:
+def _in_force(values: Sequence[Any]) -> InForce:
     """Read what the ledger goes by."""
-    return InForce(Terms(**{"paused_until": -math.inf, **terms}), next_look)
+    terms, next_look, *_ = values
+    return InForce(Terms(**{"paused_until": -math.inf, **_known(Terms, terms)}), next_look)
+
+
+def _lesson(values: Sequence[Any]) -> Lesson:
+    """Read what was learned."""
+    return read_lesson(values[0])
+
+
+def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a dataclass has no field for."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _write_in_force(word: InForce) -> list[Any]:
@@ -181,12 +204,12 @@ _WRITERS: dict[type[Any], Callable[[Any], list[Any]]] = {
     Lesson: lambda lesson: [lesson_fields(lesson)],
 }
 _NAMES = {kind: kind.__name__.lower() for kind in _WRITERS}
-_READERS: dict[str, Callable[..., Word]] = {
+_READERS: dict[str, Callable[[Sequence[Any]], Word]] = {
     "charge": _charge,
     "place": _place,
-    "granted": Granted,
+    "granted": _granted,
     "inforce": _in_force,
     "reported": _reported,
     "turns": _turns,
-    "lesson": read_lesson,
+    "lesson": _lesson,
 }

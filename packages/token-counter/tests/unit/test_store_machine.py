@@ -32,7 +32,6 @@ from penstock_token_counter import _store_scripts, _turns
 from penstock_token_counter._replica import Replica
 from penstock_token_counter._shared_gate import SharedGate
 from penstock_token_counter._store import Store
-from penstock_token_counter._store_facts import Kept
 from penstock_token_counter._words import InForce, Reported
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from valkey_process import ValkeyProcess
 
     from penstock_token_counter._shared_polls import SharedPoll
+    from penstock_token_counter._store_facts import Kept
     from penstock_token_counter._words import Word
 else:
     ValkeyProcess = runpy.run_path(str(Path(__file__).parents[1] / "valkey_process.py"))["ValkeyProcess"]
