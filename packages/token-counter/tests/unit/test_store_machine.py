@@ -344,9 +344,12 @@ SLOW = pytest.mark.skipif(
     "fault",
     [
         *(pytest.param(unheard(kind), id=f"unheard {kind.__name__}") for kind in (Charge, Place, Turns)),
-        *(pytest.param(unsaid(name), id=f"unsaid {name}") for name in ("charge:", "inforce")),
+        pytest.param(unsaid("charge:"), id="unsaid charge:"),
         *(pytest.param(unheard(kind), id=f"unheard {kind.__name__}", marks=SLOW) for kind in (Reported, InForce)),
-        *(pytest.param(unsaid(name), id=f"unsaid {name}", marks=SLOW) for name in ("place:", "turns", "lesson")),
+        *(
+            pytest.param(unsaid(name), id=f"unsaid {name}", marks=SLOW)
+            for name in ("place:", "turns", "lesson", "inforce")
+        ),
         twice_the_numbers,
     ],
 )
@@ -355,7 +358,7 @@ def test_the_store_machine_finds(
 ) -> None:
     fault(monkeypatch)
 
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises((AssertionError, KeyError, ExceptionGroup)):  # a group tells of several ways to fail
         run_state_machine_as_test(
             machine,
             settings=settings(
