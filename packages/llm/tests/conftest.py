@@ -12,12 +12,16 @@ from typing import Any, Literal
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import settings
 
 from penstock_llm import AzureOpenAIService
 from penstock_local_azure import Deployment, OpenAI
 from penstock_token_client import CallStatus, LocalQuota, Reservation
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+settings.register_profile("on a busy machine", deadline=None)
+settings.load_profile("on a busy machine")
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ class Recorded:
     reserved: int
     max_tokens: int
     deadline: float | None
+    granted_at: float
     reports: list[dict[str, Any]] = field(default_factory=list)
     released: bool = False
     obtained_at: float = field(default_factory=time.monotonic)
@@ -205,7 +210,9 @@ class RecordingQuota(LocalQuota):
         async with super().reserve(
             token_count, max_tokens=max_tokens, requests=requests, deadline=deadline
         ) as reservation:
-            recorded = Recorded(reservation, token_count, max_tokens, deadline)
+            grant = self._gate.pool.ledger.named(reservation.request_id, time.monotonic())
+            assert grant is not None
+            recorded = Recorded(reservation, token_count, max_tokens, deadline, grant.at)
             self.reservations.append(recorded)
             try:
                 yield recorded
@@ -242,7 +249,7 @@ def _loopback_only() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the machine's environment says must not reach a test."""
-    names = ("ENDPOINT", "DEPLOYMENT_NAME", "API_VERSION", "API_KEY", "SCOPE")
+    names = ("ENDPOINT", "DEPLOYMENT_NAME", "MODEL", "API_VERSION", "API_KEY", "SCOPE")
     for name in (*(f"AZURE_OPENAI_{name}" for name in names), "TOKEN_COUNTER_URL", "TOKEN_COUNTER_KEY"):
         monkeypatch.delenv(name, raising=False)
 

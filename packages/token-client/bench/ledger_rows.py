@@ -72,7 +72,7 @@ def filled(limits: Limits, orders: Orders) -> tuple[Gate, Ticking]:
     for order in itertools.islice(orders, LIVE):
         clock.now += STEP
         grant = gate.try_now(order)
-        if grant is None or not gate.settle(grant.id, Usage(prompt_tokens=1, completion_tokens=0)):
+        if grant is None or not gate.settle(grant.id, Usage(prompt_tokens=order.tokens, completion_tokens=0)):
             raise RuntimeError("there is room for so many, and every grant is known")
     return gate, clock
 

@@ -60,16 +60,20 @@ async def test_a_missing_variable_is_named(run_job: Start, counter_url: str, var
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"),
-    [("SERVICE_BUS_NAMESPACE", "other.servicebus.windows.net"), ("AZURE_OPENAI_ENDPOINT", "no-scheme.example.com")],
+    ("variable", "value", "named"),
+    [
+        ("SERVICE_BUS_NAMESPACE", "other.servicebus.windows.net", "SERVICE_BUS_NAMESPACE"),
+        ("AZURE_OPENAI_ENDPOINT", "no-scheme.example.com", "AZURE_OPENAI_ENDPOINT"),
+        ("AZURE_OPENAI_DEPLOYMENT_NAME", "chat-prod", "AZURE_OPENAI_MODEL"),
+    ],
 )
 async def test_a_setting_that_only_a_worker_can_judge_is_named_once(
-    run_job: Start, counter_url: str, variable: str, value: str
+    run_job: Start, counter_url: str, variable: str, value: str, named: str
 ) -> None:
     run = run_job(environment={**AZURE, "TOKEN_COUNTER_URL": counter_url, variable: value})
 
     assert await run.end() == 2
-    assert_one_sentence(run.complaints, variable)
+    assert_one_sentence(run.complaints, named)
 
 
 @pytest.mark.parametrize("arguments", [["--tpm", "0"], ["--messages", "-3"], ["--workers", "two"], ["--judge", "mild"]])

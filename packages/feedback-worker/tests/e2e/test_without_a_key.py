@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from penstock_local_azure import LocalAzure, Queue
+from penstock_local_azure import Deployment, LocalAzure, Queue
 
 Start = Callable[..., Any]
 
 MESSAGES = 32
+DEPLOYMENT = Deployment("chat-prod", model="gpt-4o")
 LIFETIME = 4.0
 """Seconds: what a token lives. The messages take longer, eight at a time with a second each."""
 PROCESSES = {"openai": 2, "service_bus": 4}
@@ -22,8 +23,11 @@ async def test_tokens_that_expire_or_are_refused_cost_time_and_nothing_else(
     run_job: Start, counter_url: str, transport: str
 ) -> None:
     queues = [Queue(name, duplicate_detection=600.0) for name in ("feedback-in", "feedback-out")]
-    async with LocalAzure(queues, judge="exact", latency=1.0, seed=1, tls=True, token_lifetime=LIFETIME) as azure:
+    async with LocalAzure(
+        queues, [DEPLOYMENT], judge="exact", latency=1.0, seed=1, tls=True, token_lifetime=LIFETIME
+    ) as azure:
         environment = {**azure.environment(), "SERVICE_BUS_TRANSPORT": transport, "TOKEN_COUNTER_URL": counter_url}
+        assert environment["AZURE_OPENAI_MODEL"] == "gpt-4o"
         assert not {name for name in environment if name.endswith(("KEY", "CONNECTION_STRING"))}
         run = run_job("--messages", str(MESSAGES), "--concurrency", "4", environment=environment)
         await run.in_the_middle(8)

@@ -144,7 +144,13 @@ class Attempts:
 
 
 async def reserved(lane: Lane[Any], estimate: Usage, limit: Limit, held: AsyncExitStack) -> Reservation:
-    """Reserve what an attempt may use at most."""
+    """Reserve what an attempt may use at most.
+
+    Raises:
+        RuntimeError: The deployment's service was closed.
+    """
+    if lane.closed:
+        raise RuntimeError(f"the service of deployment {lane.deployment} was closed: it asks nothing more")
     with quota_span(lane.deployment, estimate.total_tokens):
         reservation = await held.enter_async_context(
             lane.quota.reserve(estimate.total_tokens, max_tokens=estimate.completion_tokens, deadline=limit.left())

@@ -32,11 +32,12 @@ def check_encodings(deployment: str, encodings: Mapping[str, str] | None) -> Non
     try:
         known = encoding_name_for(deployment, encodings)
     except ValueError as error:
-        raise ValueError(f"encodings: {error}") from None
+        raise ValueError(f"encodings (AZURE_OPENAI_MODEL): {error}") from None
     if known is None:
         raise ValueError(
             f"encodings has no entry for {deployment!r}, whose name does not say its model:"
-            f' pass encodings={{"{deployment}": "gpt-4o"}} or whatever it is'
+            f' pass encodings={{"{deployment}": "gpt-4o"}} or whatever it is, or set AZURE_OPENAI_MODEL beside'
+            " AZURE_OPENAI_DEPLOYMENT_NAME"
         )
 
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from openai import AsyncOpenAI
@@ -19,15 +19,18 @@ from ._patience import Patience
 
 
 class Embedder:
-    """Embeds with one deployment.
+    """Embeds with one deployment, and while that fails with others of the same name.
 
     Args:
         lane: The deployment.
+        fallbacks: What embeds elsewhere. Those with a deployment of another name are not asked: its vectors may mean
+            something else.
     """
 
-    def __init__(self, lane: EmbeddingLane) -> None:
-        self._lane = lane
-        self._attempts = Attempts([lane], "native")
+    def __init__(self, lane: EmbeddingLane, fallbacks: Iterable["Embedder"]) -> None:
+        self.lane = lane
+        alike = [other.lane for other in fallbacks if other.lane.deployment == lane.deployment]
+        self._attempts = Attempts([lane, *alike], "native")
 
     async def embed(
         self,
@@ -44,7 +47,7 @@ class Embedder:
         check_number("batch_tokens", batch_tokens, least=1)
         sendable = sendable_texts(texts)
         limit = Limit(deadline, time.monotonic)
-        cut = list(batches(sendable, await self._lane.counts(sendable), batch_tokens, dimensions))
+        cut = list(batches(sendable, await self.lane.counts(sendable), batch_tokens, dimensions))
         vectors: list[list[float]] = []
         for batch in cut:
             course = EmbeddingCourse(batch, Patience(retries, random.random))
@@ -61,6 +64,7 @@ def make_embedder(
     closing: AsyncExitStack,
     *,
     shared: Quota | None,
+    fallbacks: Iterable[Embedder],
 ) -> Embedder | None:
     """Return what embeds, if there is a deployment for it.
 
@@ -77,4 +81,5 @@ def make_embedder(
     if quota is None:
         quota = default_quota(app_id, pool="embedding")
         closing.push_async_callback(quota.aclose)
-    return Embedder(EmbeddingLane(deployment, quota, client, Estimator(deployment, encodings, lambda *_: 0)))
+    lane = EmbeddingLane(deployment, quota, client, Estimator(deployment, encodings, lambda *_: 0))
+    return Embedder(lane, fallbacks)

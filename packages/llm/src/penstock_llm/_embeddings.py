@@ -85,6 +85,7 @@ class EmbeddingLane:
         self.quota = quota
         self.resting_until = 0.0
         self.suggested_max_tokens: int | None = None
+        self.closed = False
         self._client = client
         self._estimator = estimator
 

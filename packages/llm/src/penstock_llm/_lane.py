@@ -20,6 +20,7 @@ class Lane(Protocol[QuestionT_contra]):
         quota: Where each attempt's tokens are reserved.
         resting_until: Until when to prefer other deployments, by the loop's clock.
         suggested_max_tokens: What the quota last said is usually enough of an answer.
+        closed: Whether its service was closed, so that nothing more can be sent.
     """
 
     deployment: str
@@ -27,6 +28,7 @@ class Lane(Protocol[QuestionT_contra]):
     quota: Quota
     resting_until: float
     suggested_max_tokens: int | None
+    closed: bool
 
     async def prompt_tokens(self, question: QuestionT_contra) -> int:
         """Estimate what the model has to read, without holding up the event loop."""
@@ -59,6 +61,7 @@ class ChatLane:
         self.estimator = estimator
         self.resting_until = 0.0
         self.suggested_max_tokens: int | None = None
+        self.closed = False
 
     async def prompt_tokens(self, question: Question) -> int:
         """Count messages and schema."""

@@ -14,12 +14,12 @@ from ._asking import DEFAULT_RETRIES, Asking
 from ._checks import check_encodings, check_number, check_parameters, check_seconds
 from ._connection import connect
 from ._defaults import default_max_completion_tokens, default_quota
-from ._embedder import make_embedder
+from ._embedder import Embedder, make_embedder
 from ._engines import EngineName, make_engine
 from ._estimate import Estimator
 from ._lane import ChatLane
 from ._native import NativeEngine
-from ._settings import read_deployment
+from ._settings import read_deployment, read_encodings
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -45,7 +45,8 @@ class AzureOpenAIService(Asking):
         engine: How typed answers are asked for: ``"native"`` by strict JSON Schema, ``"instructor"`` by a tool,
             ``"instructor-json-schema"``; the latter two need the extra ``instructor``.
         fallbacks: Services of other deployments, with quotas of their own, to ask in this order while this one answers
-            429, is out of reach, or filters the content. They stay open.
+            429, is out of reach, or filters the content; for vectors, those whose ``embedding_model`` has the name of
+            this one's. They stay open.
         embedding_model: The deployment that `create_embedding` asks.
         embedding_quota: Its quota. Default: the counter's pool ``embedding``; must be given if ``quota`` is.
         max_completion_tokens: The largest answer, in tokens, that is allowed and reserved for. Default: 1024, and 8192
@@ -54,7 +55,8 @@ class AzureOpenAIService(Asking):
             enough, if it says so; an answer that is cut off is then asked for once more with all that is allowed.
         deadline: Seconds for one completion with all its attempts and waits, unless a call says otherwise.
         timeout: Seconds without a byte from the endpoint after which an attempt is given up.
-        encodings: Deployment to model or encoding, for deployments whose names do not say their model.
+        encodings: Deployment to model or encoding, for deployments whose names do not say their model. Default for the
+            one that ``AZURE_OPENAI_DEPLOYMENT_NAME`` names: ``AZURE_OPENAI_MODEL``.
         parameters: Further parameters of every request, such as ``{"temperature": 0}``.
 
     Raises:
@@ -90,6 +92,7 @@ class AzureOpenAIService(Asking):
         check_seconds("timeout", timeout)
         check_parameters(parameters)
         deployment = read_deployment(model)
+        encodings = read_encodings(deployment, encodings)
         check_encodings(deployment, encodings)
         if max_completion_tokens is None:
             max_completion_tokens = default_max_completion_tokens(deployment, encodings)
@@ -106,8 +109,15 @@ class AzureOpenAIService(Asking):
         )
         self._closing = AsyncExitStack()
         self._closing.push_async_callback(connection.aclose)
-        embedder = make_embedder(
-            embedding_model, embedding_quota, connection.client, encodings, app_id, self._closing, shared=quota
+        self._embedder: Embedder | None = make_embedder(
+            embedding_model,
+            embedding_quota,
+            connection.client,
+            encodings,
+            app_id,
+            self._closing,
+            shared=quota,
+            fallbacks=[each._embedder for each in fallbacks if each._embedder],  # noqa: SLF001  of the same class
         )
         if quota is None:
             quota = default_quota(app_id)
@@ -115,7 +125,6 @@ class AzureOpenAIService(Asking):
         asking = make_engine(engine, connection.client, deployment, parameters or {})
         text = NativeEngine(connection.client, deployment, parameters or {})
         lane = ChatLane(deployment, quota, asking, text, Estimator(deployment, encodings, asking.shape_tokens))
-        self._embedder = embedder
         super().__init__(
             [lane, *(fallback._lane for fallback in fallbacks)],  # noqa: SLF001  of the same class
             asking.name,
@@ -135,7 +144,13 @@ class AzureOpenAIService(Asking):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close what this service made: its client, its credential, its client of the token counter."""
+        """Close what this service made: its client, its credential, its client of the token counter.
+
+        Calls that come later raise `RuntimeError`, and reserve nothing.
+        """
+        self._lane.closed = True
+        if self._embedder is not None:
+            self._embedder.lane.closed = True
         await self._closing.aclose()
 
     async def create_embedding(
@@ -147,7 +162,10 @@ class AzureOpenAIService(Asking):
         max_retries: int = DEFAULT_RETRIES,
         deadline: float | None = None,
     ) -> list[list[float]]:
-        """Return a vector for each text, in order. Other deployments are not asked: their vectors mean something else.
+        """Return a vector for each text, in order.
+
+        While the deployment fails, those of the ``fallbacks`` are asked whose ``embedding_model`` has the same name:
+        the vectors of another model mean something else.
 
         Args:
             texts: Of at least a character and at most 8,192 tokens each; any number of them.

@@ -30,6 +30,18 @@ def read_deployment(model: str | None, environment: Mapping[str, str] = os.envir
     return _Chooser(environment).required("model", model, "AZURE_OPENAI_DEPLOYMENT_NAME")
 
 
+def read_encodings(
+    deployment: str, encodings: Mapping[str, str] | None, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the models of deployments as given, and what the environment says of the one that it names."""
+    said = dict(encodings or {})
+    chosen = _Chooser(environment)
+    model = chosen.optional("encodings", None, "AZURE_OPENAI_MODEL")
+    if model is not None and deployment == chosen.optional("model", None, "AZURE_OPENAI_DEPLOYMENT_NAME"):
+        said.setdefault(deployment, model)
+    return said
+
+
 def read_settings(
     *,
     endpoint: str | None,

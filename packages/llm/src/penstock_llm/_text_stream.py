@@ -21,30 +21,26 @@ from ._open_stream import OpenStream
 from ._route import Route
 from ._settlement import settle
 from ._tracing import request_span, tell_answer
-from ._usage import Attempt, Outcome, Usage, total
+from ._usage import Attempted, Outcome, Usage
 
 
-class TextStream:
+class TextStream(Attempted):
     """One answer in pieces: ``async with service.stream_prompt(…) as stream``, then ``async for piece in stream``.
 
     What fails before the first piece is asked for again, as in `AzureOpenAIService.complete`; what fails later is
     raised where the pieces are read.
 
     Attributes:
-        attempts: Every request that was made for it, the one that is read last; complete once the block is left.
+        attempts: Every request that was made for it, the one that is read last; complete once the block is left. Where
+            a stream does not say what it used, its text is counted.
     """
 
     def __init__(self, lanes: Sequence[ChatLane], course: ChatCourse[str], deadline: float | None) -> None:
-        self.attempts: tuple[Attempt, ...] = ()
+        self.attempts = ()
         self._lanes = lanes
         self._course = course
         self._limit = Limit(deadline, time.monotonic)
         self._open_stream: OpenStream | None = None
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens of all attempts; where a stream does not say what it used, its text is counted."""
-        return total(self.attempts)
 
     async def __aenter__(self) -> Self:
         """Ask until an answer begins."""

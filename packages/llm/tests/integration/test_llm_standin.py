@@ -1,18 +1,15 @@
 """Against the local stand-in and its exact judge: what is reserved, what is sent and what is judged agree."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from random import Random
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
 from pydantic import BaseModel, Field
 
 from penstock_llm import AzureOpenAIService, Completion
-from penstock_local_azure import Deployment, OpenAI
+from penstock_local_azure import Deployment, InvalidAnswer, OpenAI
 
 if TYPE_CHECKING:
     from conftest import RecordingQuota
@@ -35,41 +32,6 @@ class Feedback(BaseModel):
     score: int = Field(ge=1, le=5)
     products: list[Product]
     summary: str | None = None
-
-
-class Spoiler:
-    """Stands between client and stand-in, notes each request's id and spoils one answer in five."""
-
-    def __init__(self, standin: OpenAI) -> None:
-        self.ids: list[str] = []
-        self._standin = standin
-        self._session = ClientSession()
-        application = web.Application()
-        application.router.add_post("/{path:.*}", self._pass_on)
-        self.server = TestServer(application, host="127.0.0.1")
-
-    async def __aenter__(self) -> Self:
-        await self.server.start_server(shutdown_timeout=0.0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.server.close()
-        await self._session.close()
-
-    @property
-    def url(self) -> str:
-        return str(self.server.make_url(""))
-
-    async def _pass_on(self, request: web.Request) -> web.Response:
-        self.ids.append(request.headers["x-ms-client-request-id"])
-        spoil = len(self.ids) % 5 == 0
-        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type")}
-        url = self._standin.endpoint.rstrip("/") + request.path_qs
-        async with self._session.post(url, data=await request.read(), headers=headers) as response:
-            body = await response.json()
-            if spoil and response.status == 200:
-                body["choices"][0]["message"]["content"] = '{"sentiment": "furious"}'
-            return web.Response(status=response.status, text=json.dumps(body), content_type="application/json")
 
 
 @pytest.fixture
@@ -103,10 +65,10 @@ async def test_typed_and_plain_answers_come_over_both_routes(
 async def test_every_attempt_is_reserved_and_nothing_is_judged_beyond_what_is_charged(
     standin: OpenAI, exact_quota: "RecordingQuota"
 ) -> None:
-    async with (
-        Spoiler(standin) as spoiler,
-        AzureOpenAIService("gpt-4o", quota=exact_quota, endpoint=spoiler.url, api_key=standin.api_key) as service,
-    ):
+    standin.faults.add(InvalidAnswer(), every=5)
+    async with AzureOpenAIService(
+        "gpt-4o", quota=exact_quota, endpoint=standin.endpoint, api_key=standin.api_key
+    ) as service:
 
         async def ask(number: int) -> Completion[Feedback]:
             prompt = service.format_prompt("Understand the feedback.", f"Number {number}: {'slow ' * number}")
@@ -114,10 +76,11 @@ async def test_every_attempt_is_reserved_and_nothing_is_judged_beyond_what_is_ch
 
         completions = await asyncio.gather(*map(ask, range(60)))
     account = standin.stats()["gpt-4o"]
+    seen = [request.id for request in standin.requests]
     attempts = [attempt for completion in completions for attempt in completion.attempts]
     assert len(attempts) > 60, "one answer in five was invalid"
-    assert {attempt.request_id for attempt in attempts} == set(spoiler.ids) == set(exact_quota.ids)
-    assert len(attempts) == len(spoiler.ids) == account["requests"]
+    assert {attempt.request_id for attempt in attempts} == set(seen) == set(exact_quota.ids)
+    assert len(attempts) == len(seen) == account["requests"]
     assert account["http_429"] == 0
     assert sum(attempt.usage.total_tokens for attempt in attempts if attempt.usage) == account["billed_tokens"]
     charged = await exact_quota.charged()
@@ -127,10 +90,10 @@ async def test_every_attempt_is_reserved_and_nothing_is_judged_beyond_what_is_ch
 
 async def test_calls_cancelled_at_any_moment_stay_charged(standin: OpenAI, exact_quota: "RecordingQuota") -> None:
     random = Random(7)
-    async with (
-        Spoiler(standin) as spoiler,
-        AzureOpenAIService("gpt-4o", quota=exact_quota, endpoint=spoiler.url, api_key=standin.api_key) as service,
-    ):
+    standin.faults.add(InvalidAnswer(), every=5)
+    async with AzureOpenAIService(
+        "gpt-4o", quota=exact_quota, endpoint=standin.endpoint, api_key=standin.api_key
+    ) as service:
         prompt = service.format_prompt("Understand the feedback.", "It broke.")
 
         async def ask() -> bool:
@@ -144,7 +107,7 @@ async def test_calls_cancelled_at_any_moment_stay_charged(standin: OpenAI, exact
         answered = await asyncio.gather(*(ask() for _ in range(60)))
     account = standin.stats()["gpt-4o"]
     assert {True, False} == set(answered)
-    assert set(spoiler.ids) <= set(exact_quota.ids)
+    assert {request.id for request in standin.requests} <= set(exact_quota.ids)
     assert account["http_429"] == 0
     assert account["judged_tokens"] <= await exact_quota.charged()
     assert all(reservation.left_at is not None for reservation in exact_quota.reservations)

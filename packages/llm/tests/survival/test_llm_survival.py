@@ -1,6 +1,6 @@
-"""50 workers under limits that bind, one answer in five invalid, counted at the endpoint.
+"""50 workers under limits that bind, one answer in five invalid, counted at the endpoint, whose limits are the quota's.
 
-`PENSTOCK_SURVIVAL` is "quick" (a few hundred calls, whose pace binds) or "full" (2,000, whose tokens bind for minutes).
+`PENSTOCK_SURVIVAL` is "quick" (few calls, whose pace binds) or "full" (2,000, whose tokens bind for minutes, too).
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from penstock_llm import AzureOpenAIService, Completion, CompletionError
 from penstock_local_azure import Deployment, InvalidAnswer, OpenAI
-from penstock_token_client import TokenLimitExceeded
+from penstock_token_client import Limits, TokenLimitExceeded
 
 if TYPE_CHECKING:
     from conftest import RecordingQuota
@@ -35,8 +36,9 @@ class Plan:
     rpm: int
 
 
-PLANS = {"quick": Plan(calls=250, tpm=300_000, rpm=1_800), "full": Plan(calls=2_000, tpm=450_000, rpm=3_000)}
+PLANS = {"quick": Plan(calls=160, tpm=300_000, rpm=1_200), "full": Plan(calls=2_000, tpm=450_000, rpm=1_200)}
 PLAN = PLANS[os.environ.get("PENSTOCK_SURVIVAL", "quick")]
+MARGINS = Limits(tpm=PLAN.tpm, rpm=PLAN.rpm)
 
 
 class Product(BaseModel):
@@ -64,8 +66,13 @@ class Fleet:
     cancelled: int = 0
 
     async def run(self, service: AzureOpenAIService, *, patience: Random | None = None) -> None:
-        """Have all calls made; with `patience`, tasks are cancelled at any moment."""
+        """Have all calls made; with `patience`, tasks are cancelled at any moment.
+
+        One goes ahead alone, as a worker's first message does: a process that still has to load its SDK, its
+        vocabulary and its connections is late with whatever it was granted.
+        """
         numbers = iter(range(PLAN.calls))
+        await self._work(service, islice(numbers, 1), None)
         await asyncio.gather(*(self._work(service, numbers, patience) for _ in range(WORKERS)))
 
     async def _work(self, service: AzureOpenAIService, numbers: Iterator[int], patience: Random | None) -> None:
@@ -83,23 +90,35 @@ class Fleet:
 
 
 @asynccontextmanager
-async def endpoint(judge: Literal["exact", "hidden"]) -> AsyncIterator[OpenAI]:
-    """Serve with the quota's tokens; the judge allows twice its pace, since a busy machine bunches requests."""
-    spoiling = Random(SEED)
-    deployment = Deployment("gpt-4o", tpm=PLAN.tpm, rpm=2 * PLAN.rpm)
-    async with OpenAI([deployment], judge=judge, seed=SEED, latency=0.05) as running:
-        running.reply("gpt-4o", lambda _: InvalidAnswer() if spoiling.random() < 0.2 else None)
+async def endpoint(judge: Literal["exact", "hidden"], seed: int = SEED) -> AsyncIterator[OpenAI]:
+    """Serve, and spoil one answer in five."""
+    deployment = Deployment("gpt-4o", tpm=PLAN.tpm, rpm=PLAN.rpm)
+    async with OpenAI([deployment], judge=judge, seed=seed, latency=0.05) as running:
+        running.faults.add(InvalidAnswer(), chance=0.2, seed=SEED)
         yield running
 
 
-def too_early(standin: OpenAI) -> list[tuple[int, float]]:
-    """Return which requests were refused, and when."""
-    return [(place, each.at) for place, each in enumerate(standin.requests) if each.status == 429]
+async def too_early(standin: OpenAI, quota: "RecordingQuota") -> list[int]:
+    """Return the places of the requests that were refused.
+
+    A machine so busy that requests reach the endpoint later than the ledger allows for (a tenth of a second where the
+    pace is judged, a quarter where the tokens are) shows nothing, and the test is skipped.
+    """
+    status = await quota.get_status()
+    assert status is not None
+    allowed = MARGINS.margin if status["http_429_by_cause"]["tokens"] else MARGINS.sub_margin
+    granted = {reservation.request_id: reservation.granted_at for reservation in quota.reservations}
+    ways = [each.at - granted[each.id] for each in standin.requests if each.id in granted]
+    refused = [place for place, each in enumerate(standin.requests) if each.status == 429]
+    latest = max(ways) - min(ways)  # the two clocks began at different times
+    if refused and latest > allowed:
+        pytest.skip(f"this machine took up to {latest:.2f} s from a grant to the endpoint")
+    return refused
 
 
 def quota_of(quota: "RecordingQuota", **options: Any) -> "RecordingQuota":
-    """Limit as the endpoint does, over a second more: on a busy machine a request arrives so much after its grant."""
-    return type(quota)(tpm=PLAN.tpm, rpm=PLAN.rpm, window=61.0, **options)
+    """Limit as the endpoint does."""
+    return type(quota)(tpm=PLAN.tpm, rpm=PLAN.rpm, **options)
 
 
 async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "RecordingQuota") -> None:
@@ -115,7 +134,6 @@ async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "Record
     attempts = [attempt for one in (*fleet.valid, *fleet.failed) for attempt in getattr(one, "attempts", ())]
     invalid = sum(attempt.outcome == "invalid" for attempt in attempts)
     assert 0.15 * len(attempts) < invalid < 0.25 * len(attempts)
-    assert too_early(standin) == []
 
     judged = {request.id: request.judged for request in standin.requests}
     charged = {reservation.request_id: reservation.reserved for reservation in limited.reservations}
@@ -130,12 +148,11 @@ async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "Record
     status = await limited.get_status()
     assert status is not None
     assert (status["locked_tokens"], limited.unreported) == (0, 0)
+    assert await too_early(standin, limited) == []
 
 
 async def test_tasks_cancelled_at_any_moment_leave_no_request_unpaid(quota: "RecordingQuota") -> None:
-    # With the usual headroom: what is cancelled between its grant and its sending is charged and never judged, which
-    # the quota takes for estimates that are too high by some tenths of a percent.
-    limited, fleet = quota_of(quota), Fleet()
+    limited, fleet = quota_of(quota, headroom=0.0), Fleet()
     async with (
         endpoint("exact") as standin,
         AzureOpenAIService("gpt-4o", quota=limited, endpoint=standin.endpoint, api_key=standin.api_key) as service,
@@ -144,22 +161,23 @@ async def test_tasks_cancelled_at_any_moment_leave_no_request_unpaid(quota: "Rec
 
     assert fleet.cancelled > PLAN.calls / 20
     assert len(fleet.valid) > PLAN.calls / 3
-    assert too_early(standin) == []
     charged = {reservation.request_id: reservation.reserved for reservation in limited.reservations}
     assert not [request for request in standin.requests if charged.get(request.id, 0) < request.judged]
     assert all(reservation.left_at is not None for reservation in limited.reservations)
+    assert await too_early(standin, limited) == []
 
 
-async def test_a_hidden_judge_is_hardly_ever_overrun(quota: "RecordingQuota") -> None:
+@pytest.mark.parametrize("seed", [7, 5], ids=["a little generous", "strict by an eighth"])
+async def test_a_hidden_judge_is_hardly_ever_overrun(quota: "RecordingQuota", seed: int) -> None:
     limited, fleet = quota_of(quota), Fleet()
     async with (
-        endpoint("hidden") as standin,
+        endpoint("hidden", seed) as standin,
         AzureOpenAIService("gpt-4o", quota=limited, endpoint=standin.endpoint, api_key=standin.api_key) as service,
     ):
         await fleet.run(service)
 
     assert len(fleet.valid) + len(fleet.failed) == PLAN.calls
-    late = [refused for refused in too_early(standin) if refused[0] >= 100]
+    late = [place for place in await too_early(standin, limited) if place >= 100]
     assert len(late) <= max(1, len(standin.requests) // 1_000), f"{late} by {standin.draw}"
 
 
@@ -182,4 +200,4 @@ async def test_a_loop_that_reserves_nothing_is_found_out(
         monkeypatch.setattr(f"{__name__}.PLAN", Plan(calls=20, tpm=PLAN.tpm, rpm=PLAN.rpm))
         await fleet.run(service)
 
-    assert {request.id for request in standin.requests} > set(limited.ids)
+    assert {request.id for request in standin.requests} - set(limited.ids)

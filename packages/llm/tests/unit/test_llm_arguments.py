@@ -99,7 +99,10 @@ async def test_options_of_a_call_are_checked(
         ({"max_completion_tokens": 0}, "max_completion_tokens must be a whole number of at least 1"),
         ({"timeout": 0}, "timeout must be a positive number of seconds"),
         ({"model": "chat-prod"}, "encodings has no entry for 'chat-prod', whose name does not say its model"),
-        ({"encodings": {"gpt-4o": "claude"}}, "encodings: .* neither an encoding nor a known model"),
+        (
+            {"encodings": {"gpt-4o": "claude"}},
+            "encodings .AZURE_OPENAI_MODEL.: .* neither an encoding nor a known model",
+        ),
         ({"parameters": {"stream": True}}, "parameters must not contain stream"),
     ],
 )

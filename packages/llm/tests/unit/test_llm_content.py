@@ -1,6 +1,7 @@
 """A canary in prompt, answer and the endpoint's own words is found in no log, error text, repr or traceback."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -8,13 +9,17 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import httpx2
+import openai
 import pytest
+from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from penstock_llm import AzureOpenAIService, CompletionError
+from penstock_llm import AzureOpenAIService, CompletionError, NotSent, QuotaTransport
 
 if TYPE_CHECKING:
-    from conftest import ScriptedEndpoint
+    from conftest import RecordingQuota, ScriptedEndpoint
+    from openai.types.chat import ChatCompletionMessageParam
 
 CANARY = "xq7canaryzz"
 
@@ -127,6 +132,7 @@ async def test_a_process_that_crashes_of_it_tells_no_content(
 async def test_no_failure_tells_content(
     service: AzureOpenAIService,
     endpoint: "ScriptedEndpoint",
+    quota: "RecordingQuota",
     caplog: pytest.LogCaptureFixture,
     fault: Callable[["ScriptedEndpoint"], None],
 ) -> None:
@@ -136,6 +142,7 @@ async def test_no_failure_tells_content(
     assert CANARY in str(endpoint.requests[0].body), "the canary was sent"
     assert CANARY not in everything_said_about(caught.value)
     assert CANARY not in logged(caplog)
+    assert CANARY not in str(await quota.get_status()), "from which a counter makes its metrics"
 
 
 async def test_success_tells_no_content_either(
@@ -148,3 +155,93 @@ async def test_success_tells_no_content_either(
     assert CANARY in completion.value.counts
     assert CANARY not in repr(completion)
     assert CANARY not in logged(caplog)
+
+
+@pytest.mark.parametrize("fault", [filtered, rejected, refused, truncated, broken, cut])
+async def test_no_failure_of_a_stream_tells_content(
+    service: AzureOpenAIService,
+    endpoint: "ScriptedEndpoint",
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[["ScriptedEndpoint"], None],
+) -> None:
+    if fault in (refused, truncated):
+        end = {"delta": {"refusal": CANARY} if fault is refused else {"content": CANARY}, "finish_reason": "length"}
+        endpoint.streams({"choices": [end]}, "data: [DONE]\n\n")
+    else:
+        fault(endpoint)
+
+    async def read() -> None:
+        async with service.stream_prompt("", CANARY, max_retries=2) as stream:
+            _ = [piece async for piece in stream]
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(CompletionError) as caught:
+        await read()
+    assert CANARY in str(endpoint.requests[0].body), "the canary was sent"
+    assert CANARY not in everything_said_about(caught.value)
+    assert CANARY not in logged(caplog)
+
+
+async def test_an_error_within_a_stream_tells_no_content(
+    service: AzureOpenAIService, endpoint: "ScriptedEndpoint", caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint.streams({"choices": [{"delta": {"content": CANARY}}]}, {"error": {"code": "oops", "message": CANARY}})
+    with caplog.at_level(logging.DEBUG):
+        async with service.stream_prompt("", CANARY) as stream:
+            with pytest.raises(CompletionError, match="oops") as caught:
+                _ = [piece async for piece in stream]
+    assert CANARY not in everything_said_about(caught.value)
+    assert CANARY not in logged(caplog)
+
+
+@pytest.mark.parametrize("fault", [filtered, rejected, malformed, broken, cut])
+async def test_embeddings_tell_no_content(
+    endpoint: "ScriptedEndpoint",
+    quota: "RecordingQuota",
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[["ScriptedEndpoint"], None],
+) -> None:
+    fault(endpoint)
+    model = "text-embedding-3-small"
+    async with AzureOpenAIService(
+        "gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k", embedding_model=model, embedding_quota=quota
+    ) as service:
+        with caplog.at_level(logging.DEBUG), pytest.raises(CompletionError) as caught:
+            await service.create_embedding([CANARY], max_retries=2)
+    assert CANARY in str(endpoint.requests[0].body), "the canary was sent"
+    assert CANARY not in everything_said_about(caught.value)
+    assert CANARY not in logged(caplog)
+
+
+@pytest.mark.parametrize("fault", [refused, invalid, rejected, broken, cut])
+async def test_the_transport_says_nothing_of_what_passes_through_it(
+    endpoint: "ScriptedEndpoint",
+    quota: "RecordingQuota",
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[["ScriptedEndpoint"], None],
+) -> None:
+    fault(endpoint)
+    http_client = httpx2.AsyncClient(transport=QuotaTransport(quota))
+    async with AsyncOpenAI(
+        api_key="k", base_url=f"{endpoint.url}/openai/v1", http_client=http_client, max_retries=0
+    ) as client:
+        with caplog.at_level(logging.DEBUG), contextlib.suppress(openai.APIError):
+            await client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": CANARY}])
+    assert CANARY in str(endpoint.requests[0].body), "the canary was sent"
+    ours = [record for record in caplog.records if record.name.startswith("penstock")]
+    assert CANARY not in "".join(map(str, [record.getMessage() for record in ours]))
+    assert CANARY not in str(await quota.get_status())
+
+
+async def test_what_the_transport_does_not_send_it_does_not_quote_either(quota: "RecordingQuota") -> None:
+    image: ChatCompletionMessageParam = {
+        "role": "user",
+        "content": [{"type": "image_url", "image_url": {"url": CANARY}}],
+    }
+    http_client = httpx2.AsyncClient(transport=QuotaTransport(quota))
+    async with AsyncOpenAI(
+        api_key="k", base_url="http://127.0.0.1:9", http_client=http_client, max_retries=0
+    ) as client:
+        with pytest.raises(NotSent) as caught:
+            await client.chat.completions.create(model="gpt-4o", messages=[image])
+    assert not quota.reservations
+    assert CANARY not in everything_said_about(caught.value)

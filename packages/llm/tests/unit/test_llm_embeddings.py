@@ -166,3 +166,40 @@ def test_batches_hold_all_texts_in_order_and_no_more_tokens_than_allowed(counts:
 def test_a_batch_holds_no_more_texts_than_the_service_takes() -> None:
     sizes = [len(batch.texts) for batch in batches(["x"] * 5_000, [1] * 5_000, 100_000, None)]
     assert sizes == [2_048, 2_048, 904]
+
+
+@pytest.mark.parametrize("name", [MODEL, "text-embedding-3-large"])
+async def test_only_a_deployment_of_the_same_name_stands_in_for_one_that_fails(
+    standin: OpenAI, endpoint: "ScriptedEndpoint", quota: "RecordingQuota", pool: "RecordingQuota", name: str
+) -> None:
+    other = type(quota)()
+    endpoint.fails(503)
+    async with (
+        AzureOpenAIService(
+            "gpt-4o-eu",
+            quota=quota,
+            endpoint=standin.endpoint,
+            api_key=standin.api_key,
+            embedding_model=name,
+            embedding_quota=other,
+        ) as second,
+        AzureOpenAIService(
+            "gpt-4o",
+            quota=quota,
+            endpoint=endpoint.url,
+            api_key="k",
+            embedding_model=MODEL,
+            embedding_quota=pool,
+            fallbacks=[second],
+        ) as first,
+    ):
+        if name == MODEL:
+            assert await first.create_embedding(["late"]) == await second.create_embedding(["late"])
+        else:
+            with pytest.raises(EndpointUnavailable):
+                await first.create_embedding(["late"], max_retries=0)
+
+    assert endpoint.ids == pool.ids
+    assert pool.statuses == ["error"]
+    assert [request.id for request in standin.requests] == other.ids
+    assert len(other.ids) == (2 if name == MODEL else 0)

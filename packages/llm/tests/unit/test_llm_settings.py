@@ -1,6 +1,7 @@
 """Where a service goes: arguments win over the environment, which is read at construction; blank is unset."""
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from openai import AsyncOpenAI
 
 from penstock_llm import AzureOpenAIService, EndpointUnavailable
+from penstock_token_client import Unlimited
 
 if TYPE_CHECKING:
     from conftest import RecordingQuota, ScriptedEndpoint
@@ -82,6 +84,59 @@ async def test_arguments_win_and_blank_is_unset(
     (seen,) = endpoint.requests
     assert seen.path == "/openai/v1/chat/completions"
     assert (seen.body["model"], seen.headers["authorization"]) == ("gpt-4o", "Bearer mine")
+
+
+@pytest.mark.parametrize(
+    ("model", "encodings", "tokens"),
+    [
+        ("gpt-4o", None, 12),
+        ("gpt-35-turbo", None, 19),
+        ("gpt-35-turbo", {"chat-prod": "gpt-4o"}, 12),
+        ("gpt-35-turbo", {"other": "gpt-4o"}, 19),
+    ],
+)
+def test_the_environment_says_which_model_its_deployment_has(
+    monkeypatch: pytest.MonkeyPatch, model: str, encodings: dict[str, str] | None, tokens: int
+) -> None:
+    set_environment(
+        monkeypatch,
+        {
+            "AZURE_OPENAI_ENDPOINT": "https://example.org",
+            "AZURE_OPENAI_DEPLOYMENT_NAME": "chat-prod",
+            "AZURE_OPENAI_MODEL": f" {model} ",
+        },
+    )
+    service = AzureOpenAIService(api_key="k", encodings=encodings, quota=Unlimited())
+    around = service.count_tokens([{"role": "user", "content": ""}])
+    prompt = [{"role": "user", "content": "Wie geht es dir? Überraschung: Größenverhältnisse"}]
+    assert service.count_tokens(prompt) - around == tokens
+
+
+def test_a_reasoning_model_behind_the_deployment_is_left_room_to_think(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, {"AZURE_OPENAI_DEPLOYMENT_NAME": "chat-prod", "AZURE_OPENAI_MODEL": "o3-mini"})
+    service = AzureOpenAIService(endpoint="https://example.org", api_key="k", quota=Unlimited())
+    prompt = [{"role": "user", "content": "hi"}]
+    assert service.estimate_token_count(prompt) - service.count_tokens(prompt) == 8192
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [(" ", "or set AZURE_OPENAI_MODEL beside AZURE_OPENAI_DEPLOYMENT_NAME"), ("claude", "AZURE_OPENAI_MODEL.*claude")],
+)
+def test_a_deployment_without_a_known_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, model: str, complaint: str
+) -> None:
+    set_environment(monkeypatch, {"AZURE_OPENAI_DEPLOYMENT_NAME": "chat-prod", "AZURE_OPENAI_MODEL": model})
+    with pytest.raises(ValueError, match=complaint):
+        AzureOpenAIService(endpoint="https://example.org", api_key="k", quota=Unlimited())
+
+
+def test_the_environments_model_says_nothing_of_a_deployment_given_as_an_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_environment(monkeypatch, {"AZURE_OPENAI_DEPLOYMENT_NAME": "gpt-4o", "AZURE_OPENAI_MODEL": "gpt-4o"})
+    with pytest.raises(ValueError, match="encodings has no entry for 'chat-prod'"):
+        AzureOpenAIService("chat-prod", endpoint="https://example.org", api_key="k", quota=Unlimited())
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/openai", "/openai/v1/"])
@@ -221,3 +276,44 @@ async def test_the_counter_of_the_environment_is_asked_under_the_app_id(
     assert (locked["app_id"], locked["max_tokens"]) == ("feedback", 1024)
     assert (reported["prompt_tokens"], reported["completion_tokens"]) == (9, 3)
     assert endpoint.ids == ["token:rate"]
+
+
+async def test_a_service_that_was_closed_reserves_nothing(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    where: dict[str, Any] = {"quota": quota, "endpoint": endpoint.url, "api_key": "k"}
+    async with AzureOpenAIService(
+        "gpt-4o", embedding_model="text-embedding-3-small", embedding_quota=quota, **where
+    ) as service:
+        pass
+
+    async def read() -> None:
+        async with service.stream_prompt("", "hi"):
+            pytest.fail("there is nothing to read")
+
+    for call in (service.send_prompt("", "hi"), service.create_embedding(["hi"]), read()):
+        with pytest.raises(RuntimeError, match="was closed"):
+            await call
+    assert not quota.reservations
+    assert not endpoint.requests
+
+
+async def test_nor_does_one_whose_fallback_was_closed_ask_that(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    where: dict[str, Any] = {"quota": quota, "endpoint": endpoint.url, "api_key": "k"}
+    endpoint.fails(503)
+    async with AzureOpenAIService("gpt-4o-eu", **where) as second:
+        pass
+    async with AzureOpenAIService("gpt-4o", fallbacks=[second], **where) as service:
+        with pytest.raises(RuntimeError, match="gpt-4o-eu was closed"):
+            await service.send_prompt("", "hi")
+    assert quota.ids == endpoint.ids
+    assert len(quota.ids) == 1
+
+
+def test_a_test_that_reaches_for_the_network_is_found_out() -> None:
+    with pytest.raises(AssertionError, match=r"a test reached for 192\.0\.2\.1"), socket.socket() as reaching:
+        reaching.connect(("192.0.2.1", 443))
+    with pytest.raises(AssertionError, match="a test reached for name"):
+        socket.getaddrinfo("name.openai.azure.com", 443)

@@ -17,6 +17,7 @@ from penstock_llm import (
 )
 from penstock_local_azure import (
     CutAnswer,
+    ErrorEvent,
     FilteredAnswer,
     FilteredPrompt,
     OpenAI,
@@ -144,6 +145,7 @@ async def test_what_seconds_will_not_mend_is_raised_where_the_stream_is_opened(
         (FilteredAnswer(), ContentFiltered, "ok"),
         (CutAnswer(0.5), EndpointUnavailable, "error"),
         (CutAnswer(0.5, abrupt=False), EndpointUnavailable, "error"),
+        (ErrorEvent(0.5), EndpointUnavailable, "error"),
     ],
 )
 async def test_what_goes_wrong_later_is_raised_where_the_stream_is_read(

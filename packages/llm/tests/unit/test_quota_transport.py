@@ -209,10 +209,13 @@ async def test_a_stream_whose_reader_stops_is_settled_by_what_it_read(
     assert await quota.charged() >= reservation.reserved, "the endpoint charged all of it"
 
 
-async def test_a_stream_that_is_cut_is_an_error_and_stays_charged(
-    client: AsyncOpenAI, endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+@pytest.mark.parametrize(
+    ("last", "then"), [([], "cuts"), ([{"error": {"code": "overloaded", "message": "Sorry."}}], "ends")]
+)
+async def test_a_stream_that_breaks_off_is_an_error_and_stays_charged(
+    client: AsyncOpenAI, endpoint: "ScriptedEndpoint", quota: "RecordingQuota", last: list[Any], then: Any
 ) -> None:
-    endpoint.streams(word("Fine, "), then="cuts")
+    endpoint.streams(word("Fine, "), *last, then=then)
 
     with pytest.raises((openai.APIError, httpx2.HTTPError)):
         _ = [

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ._local_azure import LocalAzure
     from ._openai import (
         Deployment,
+        ErrorEvent,
         FilteredAnswer,
         FilteredPrompt,
         GatewayPage,
@@ -48,6 +49,7 @@ __all__ = [
     "Deployment",
     "DetachLink",
     "DirectoryUnavailable",
+    "ErrorEvent",
     "FilteredAnswer",
     "FilteredPrompt",
     "GatewayPage",

@@ -19,6 +19,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "Deployment": "_openai",
     "DetachLink": "_service_bus",
     "DirectoryUnavailable": "_errors",
+    "ErrorEvent": "_openai",
     "FilteredAnswer": "_openai",
     "FilteredPrompt": "_openai",
     "GatewayPage": "_openai",

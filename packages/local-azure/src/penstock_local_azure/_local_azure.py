@@ -159,9 +159,11 @@ class LocalAzure:
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that lead Penstock's packages to the stand-ins: by keys, or by identity."""
+        first = self.openai.deployments[0]
         return {
             "AZURE_OPENAI_ENDPOINT": self.openai.endpoint,
-            "AZURE_OPENAI_DEPLOYMENT_NAME": self.openai.deployments[0].name,
+            "AZURE_OPENAI_DEPLOYMENT_NAME": first.name,
+            **({} if first.model is None else {"AZURE_OPENAI_MODEL": first.model}),
             **(self._environment_of_keys() if self._trust is None else self._environment_of_identity(self._trust)),
             **dict(zip(_CONTAINER_VARIABLES, self._containers, strict=False)),
         }

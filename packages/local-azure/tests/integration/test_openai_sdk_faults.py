@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from penstock_local_azure import (
     CutAnswer,
+    ErrorEvent,
     FilteredAnswer,
     FilteredPrompt,
     GatewayPage,
@@ -298,6 +299,24 @@ class TestTheWay:
 
         assert len(chunks) > 2
         assert not any(choice.finish_reason for chunk in chunks for choice in chunk.choices)
+
+    async def test_a_stream_may_end_with_an_error(self, server: OpenAI, client: AsyncOpenAI) -> None:
+        server.faults.add(ErrorEvent(0.8, code="overloaded"))
+        chunks: list[ChatCompletionChunk] = []
+
+        stream = await client.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+        with pytest.raises(openai.APIError) as failed:
+            await take_into(chunks, stream)
+
+        assert (type(failed.value), failed.value.code) == (openai.APIError, "overloaded")
+        assert len(chunks) > 2
+        assert not any(choice.finish_reason for chunk in chunks for choice in chunk.choices)
+        assert (server.requests[0].status, server.requests[0].fault) == (200, "ErrorEvent")
+
+    async def test_which_an_answer_in_one_piece_cannot(self, server: OpenAI, client: AsyncOpenAI) -> None:
+        server.faults.add(ErrorEvent())
+
+        assert text_of(await ask(client))
 
     async def test_a_stream_may_end_too_early_without_a_sign(self, server: OpenAI, client: AsyncOpenAI) -> None:
         server.reply("gpt-4o", "word " * 100)

@@ -143,6 +143,19 @@ async def test_tools_and_calls_cost_tokens(server: OpenAI, v1: AsyncOpenAI) -> N
     assert server.requests[-1].judged == tooled.usage.prompt_tokens + 500
 
 
+@pytest.mark.parametrize(
+    ("choice", "more"),
+    [("auto", 0), ("required", 0), ("none", 1), ({"type": "function", "function": {"name": "weather"}}, 8)],
+)
+async def test_what_is_said_about_the_choice_of_a_tool_costs_tokens(v1: AsyncOpenAI, choice: Any, more: int) -> None:
+    silent = await v1.chat.completions.create(model="gpt-4o", messages=HELLO, tools=[WEATHER])
+    chosen = await v1.chat.completions.create(model="gpt-4o", messages=HELLO, tools=[WEATHER], tool_choice=choice)
+
+    assert silent.usage
+    assert chosen.usage
+    assert chosen.usage.prompt_tokens - silent.usage.prompt_tokens == more
+
+
 async def test_arguments_that_are_too_long_are_cut(client: AsyncOpenAI) -> None:
     completion = await client.chat.completions.create(
         model="gpt-4o", messages=HELLO, tools=[WEATHER], tool_choice="required", max_completion_tokens=3

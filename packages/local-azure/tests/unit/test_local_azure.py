@@ -46,11 +46,12 @@ async def test_it_serves_while_its_block_runs_and_leaves_nothing_behind(session:
 
 
 async def test_the_environment_leads_to_all_three() -> None:
-    deployments = [Deployment("first"), Deployment("second")]
+    deployments = [Deployment("first", model="gpt-4o"), Deployment("second")]
     async with LocalAzure(["in"], deployments, containers=["files", "logs", "more"]) as azure:
         assert azure.environment() == {
             "AZURE_OPENAI_ENDPOINT": azure.openai.endpoint,
             "AZURE_OPENAI_DEPLOYMENT_NAME": "first",
+            "AZURE_OPENAI_MODEL": "gpt-4o",
             "AZURE_OPENAI_API_KEY": azure.openai.api_key,
             "SERVICE_BUS_CONNECTION_STRING": azure.service_bus.connection_string,
             "AZURE_STORAGE_CONNECTION_STRING": azure.blob.connection_string,

@@ -6,6 +6,7 @@ import pytest
 
 from penstock_local_azure import (
     CutAnswer,
+    ErrorEvent,
     InvalidAnswer,
     LateAnswer,
     Refusal,
@@ -109,6 +110,8 @@ def test_the_account_is_told_deployment_by_deployment() -> None:
         (LateAnswer(0), {}, "seconds must be positive"),
         (LateAnswer(float("inf")), {}, "seconds must be positive"),
         (CutAnswer(1), {}, "after must be from 0 to less than 1"),
+        (ErrorEvent(1.0), {}, "after must be from 0 to less than 1"),
+        (ErrorEvent(code=" "), {}, "code must not be blank"),
         (StalledAnswer(-0.1), {}, "after must be from 0 to less than 1"),
         (ServerError(), {"deployment": "gpt-5"}, "deployment must be one of gpt-4o, small, large, not 'gpt-5'"),
         (CutAnswer(0, abrupt=False), {}, "more than 0 unless abrupt"),

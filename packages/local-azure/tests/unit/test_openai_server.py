@@ -314,6 +314,26 @@ class TestLimits:
         assert account["judge"] == "exact: fixed minute, no refunds, 1 s request windows"
 
 
+class TestRequests:
+    async def test_the_newest_are_kept_up_to_a_number(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("penstock_local_azure._openai._requests.MOST_REQUESTS", 3)
+        for number in range(5):
+            await client.post({**HELLO, "messages": [{"role": "user", "content": str(number)}]})
+
+        kept = client.server.requests
+
+        assert [request.body["messages"][0]["content"] for request in kept] == ["2", "3", "4"]
+        assert [len(kept[1:]), kept[-1]] == [2, kept[2]]
+        assert client.server.stats()["gpt-4o"]["requests"] == 5
+
+    async def test_the_newest_are_kept_up_to_the_size_of_their_bodies(self, client: Client) -> None:
+        for name in "abc":
+            status, *_ = await client.post({"model": name, "messages": "x" * 33_000_000})
+            assert status == 404
+
+        assert [request.deployment for request in client.server.requests] == ["b", "c"]
+
+
 class TestTime:
     async def test_a_request_is_judged_when_it_arrives_not_when_it_is_answered(self) -> None:
         async with OpenAI(judge="exact", seed=1, latency=3_600.0) as server, ClientSession() as session:

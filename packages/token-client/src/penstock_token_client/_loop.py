@@ -126,6 +126,8 @@ class ClosedLoop:
         self._digest()
         if usage.status != "429":
             self._throttling.hear(usage, now)
+            if usage.ratelimit.remaining_tokens is not None:
+                self._calibration.arrived(grant)
             return
         if self._throttling.refuse(usage, grant.tokens, now) == "tokens":
             self._doubted_until = now + self._doubt

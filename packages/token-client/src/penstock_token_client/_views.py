@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from ._grant import Grant
     from ._usage import Answer
+    from ._whereabouts import Correction
 
 _T = TypeVar("_T")
 
@@ -63,12 +64,12 @@ class Views:
             self._prompts[number % _MOMENTS] += tokens - exact
             self._exact[number % _MOMENTS] += exact
 
-    def take_back(self, grant: Grant) -> None:
-        """Count a grant no longer, if its moment still counts."""
+    def take_back(self, grant: Grant, prompts: int, exact: int) -> None:
+        """Count so much of a grant no longer, if its moment still counts."""
         number = int(grant.at * self._per_second)
         if number > self._newest - _MOMENTS:
-            self._prompts[number % _MOMENTS] -= grant.order.tokens - grant.order.max_tokens
-            self._exact[number % _MOMENTS] -= grant.order.max_tokens
+            self._prompts[number % _MOMENTS] -= prompts
+            self._exact[number % _MOMENTS] -= exact
 
     def answered(self, answers: Iterable[Answer]) -> None:
         """Note what is left over of what was granted, as far as its moment still counts."""
@@ -84,6 +85,19 @@ class Views:
         phase, moment = divmod(self._newest % _MOMENTS, _FINE)
         prompts, exact, unused = (_by_phase(ring, phase, moment) for ring in self._rings)
         return View(prompts, exact, unused, [1.0, *_backwards(_PASSED, phase)])
+
+    def without(self, view: View, at: float, corrections: Iterable[Correction]) -> View:
+        """Return what counted by ``at``, which is ``view``, without what should not have been counted."""
+        newest = int(at * self._per_second)
+        wrong = [0] * _MOMENTS, [0] * _MOMENTS
+        for correction in corrections:
+            number = int(correction.at * self._per_second)
+            if number > newest - _MOMENTS:
+                wrong[0][number % _MOMENTS] += correction.prompts
+                wrong[1][number % _MOMENTS] += correction.exact
+        phase, moment = divmod(newest % _MOMENTS, _FINE)
+        prompts, exact = (_by_phase(ring, phase, moment) for ring in wrong)
+        return view._replace(prompts=_less(view.prompts, prompts), exact=_less(view.exact, exact))
 
     def _turn(self, number: int) -> None:
         """Empty the places that time has reached anew."""
@@ -103,6 +117,11 @@ def _by_phase(ring: list[int], phase: int, moment: int) -> list[int]:
     sums[phase] = sum(ring[phase * _FINE : phase * _FINE + moment + 1])
     by_age = list(accumulate(_backwards(sums, phase)))
     return [whole, *_backwards(by_age, phase)]
+
+
+def _less(sums: list[int], wrong: list[int]) -> list[int]:
+    """Return sums without what is wrong in them."""
+    return [counted - each for counted, each in zip(sums, wrong, strict=True)]
 
 
 def _backwards(ring: list[_T], start: int) -> list[_T]:

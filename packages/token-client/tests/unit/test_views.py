@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from penstock_token_client._views import PHASES, Views
+from penstock_token_client._whereabouts import Correction
 from penstock_token_client.accounting import Grant, Order, Usage
 
 WINDOW = 60.0
@@ -62,7 +63,24 @@ class ViewsMachine(RuleBasedStateMachine):
         sent = data.draw(st.sampled_from(self.sent))
         if not sent.unused and not sent.taken_back:
             sent.taken_back = True
-            self.views.take_back(sent.grant)
+            order = sent.grant.order
+            self.views.take_back(sent.grant, order.tokens - order.max_tokens, order.max_tokens)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), moments=st.sampled_from([0, 1, 3000, 6000]))
+    def remember_what_was_wrong(self, data: st.DataObject, moments: int) -> None:
+        """What is taken off a look later on makes it the look that it would have been without."""
+        at, seen = self.now, self.views.at(self.now)
+        wrong = data.draw(st.sampled_from(self.sent))
+        self.moment += moments
+        prompts, exact = data.draw(st.integers(0, 1000)), data.draw(st.integers(0, 1000))
+        corrected = self.views.without(seen, at, [Correction(1, wrong.grant.at, prompts, exact, lost=False)])
+        (was, now), *fixed = zip(zip(*seen, strict=True), zip(*corrected, strict=True), strict=True)
+        newest = int(at / PHASE)
+        since = [at - WINDOW, *((newest - (newest - phase) % PHASES) * PHASE for phase in range(PHASES))]
+        for begin, (before, after) in zip(since, [(was, now), *fixed], strict=True):
+            counts = wrong.grant.at > begin + MOMENT / 4
+            assert after == (before[0] - prompts * counts, before[1] - exact * counts, *before[2:])
 
     @rule()
     def look(self) -> None:

@@ -3,6 +3,7 @@
 from ._deployment import Deployment
 from ._fault_script import Faults
 from ._faults import (
+    ErrorEvent,
     FilteredAnswer,
     FilteredPrompt,
     GatewayPage,
@@ -19,6 +20,7 @@ from ._server import OpenAI
 
 __all__ = [
     "Deployment",
+    "ErrorEvent",
     "Faults",
     "FilteredAnswer",
     "FilteredPrompt",

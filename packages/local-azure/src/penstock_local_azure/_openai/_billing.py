@@ -8,6 +8,7 @@ from penstock_tokenizers import count_messages, count_schema, count_text, count_
 
 from ._api_error import bad_request
 from ._chat_request import ChatRequest
+from ._compact_json import compact_json
 from ._completion import Completion, finish_reason
 from ._drafts import Call, Draft
 from ._embedding_request import EmbeddingRequest, Input
@@ -37,8 +38,9 @@ class Billing:
         if request.format and request.format.schema is not None:
             schema = request.format.schema
             tokens += self._once(request.format.compact, lambda: count_schema(self._encoding, schema))
-        if request.tools.definitions:
-            tokens += self._once(request.tools.compact, lambda: count_tools(self._encoding, request.tools.definitions))
+        if (tools := request.tools).definitions:
+            said = tools.compact + compact_json(tools.choice)
+            tokens += self._once(said, lambda: count_tools(self._encoding, tools.definitions, tools.choice))
         return tokens
 
     def completion(

@@ -1,7 +1,8 @@
 """How an answer gets to its client, or does not."""
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -9,9 +10,10 @@ from aiohttp import web
 from penstock_local_azure._http_faults import CutAnswer, StalledAnswer
 
 from ._endpoint import Exchange
-from ._faults import Delivery, GatewayPage
+from ._faults import Delivery, ErrorEvent, GatewayPage
 
 _PAGE: Final = "<html><head><title>Gateway</title></head><body><h1>Try again later</h1></body></html>\n"
+_FAILED: Final = "The server had an error while processing your request."
 
 
 async def deliver(http: web.Request, exchange: Exchange, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -23,18 +25,30 @@ async def deliver(http: web.Request, exchange: Exchange, headers: Mapping[str, s
         case CutAnswer(after) | StalledAnswer(after):
             response = await _send_part(http, exchange, headers, after) if after else web.Response()
             return await _break_off(http, response, exchange.fault)
+        case ErrorEvent(after, code) if exchange.streamed:
+            events = (*exchange.parts[: int(len(exchange.parts) * after)], _error_event(code))
+            return await _send_events(http, exchange, headers, events)
+        case _ if exchange.streamed:
+            return await _send_events(http, exchange, headers, exchange.parts)
         case _:
-            return await _send(http, exchange, headers)
+            exchange.request.status = 200
+            return web.Response(body=exchange.parts[0], content_type="application/json", headers=headers)
 
 
-async def _send(http: web.Request, exchange: Exchange, headers: Mapping[str, str]) -> web.StreamResponse:
-    """Send all of an answer."""
+def _error_event(code: str) -> bytes:
+    """Write an error that comes in the middle of a stream."""
+    error = {"message": _FAILED, "type": "server_error", "param": None, "code": code}
+    return b"data: %s\n\n" % json.dumps({"error": error}).encode("ascii")
+
+
+async def _send_events(
+    http: web.Request, exchange: Exchange, headers: Mapping[str, str], events: Sequence[bytes]
+) -> web.StreamResponse:
+    """Send a stream."""
     exchange.request.status = 200
-    if not exchange.streamed:
-        return web.Response(body=exchange.parts[0], content_type="application/json", headers=headers)
     response = _stream(headers)
     await response.prepare(http)
-    for event in exchange.parts:
+    for event in events:
         await response.write(event)
     await response.write_eof()
     return response

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from penstock_local_azure._http_faults import CutAnswer, LateAnswer, StalledAnswer
 from penstock_local_azure._occasions import Occasions
 
-from ._faults import ChatFault, Fault, ServerError, Throttled
+from ._faults import ChatFault, ErrorEvent, Fault, ServerError, Throttled
 
 Operation = Literal["chat", "embeddings"]
 _REQUEST_TIMEOUT: Final = 408
@@ -121,8 +121,10 @@ def check(fault: Fault) -> None:
             raise ValueError(f"status must be 408 or from 500 to 599, not {status}")
         case LateAnswer(seconds) if not 0 < seconds < inf:
             raise ValueError(f"seconds must be positive, not {seconds}")
-        case CutAnswer(after=after) | StalledAnswer(after) if not 0 <= after < 1:
+        case CutAnswer(after=after) | StalledAnswer(after) | ErrorEvent(after) if not 0 <= after < 1:
             raise ValueError(f"after must be from 0 to less than 1, not {after}")
+        case ErrorEvent(code=code) if not code.strip():
+            raise ValueError("code must not be blank")
         case CutAnswer(0, abrupt=False):
             raise ValueError("after must be more than 0 unless abrupt")
         case Throttled(retry_after=wait) | ServerError(retry_after=wait) if wait is not None and not 0 < wait < inf:

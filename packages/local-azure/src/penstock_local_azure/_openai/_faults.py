@@ -85,6 +85,19 @@ class ServerError:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """A stream ends with an error in place of its rest; an answer in one piece is left alone.
+
+    Args:
+        after: which part of the stream's events comes before, from 0 to 1.
+        code: the error's.
+    """
+
+    after: float = 0.5
+    code: str = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayPage:
     """A page in HTML comes instead of the answer, as from a proxy.
 
@@ -100,7 +113,7 @@ class UnknownLimits:
     """The headers tell -1 of every limit and of what is left of it."""
 
 
-Delivery = LateAnswer | StalledAnswer | CutAnswer | GatewayPage | UnknownLimits
+Delivery = LateAnswer | StalledAnswer | CutAnswer | ErrorEvent | GatewayPage | UnknownLimits
 """What goes wrong with an answer on its way: the answer itself is as it would have been."""
 Fault = InvalidAnswer | TruncatedAnswer | Refusal | FilteredPrompt | FilteredAnswer | Throttled | ServerError | Delivery
 ChatFault = InvalidAnswer | TruncatedAnswer | Refusal | FilteredAnswer

@@ -17,7 +17,7 @@ from ._bodies import read_body
 from ._delivery import deliver
 from ._endpoint import Endpoint, Exchange
 from ._fault_script import Operation
-from ._requests import ModelRequest
+from ._requests import Arrivals, ModelRequest
 
 if TYPE_CHECKING:
     from ._billing import Billing
@@ -48,7 +48,7 @@ class Routes:
         latency: Callable[[], float],
         *,
         clock: Callable[[], float],
-        requests: list[ModelRequest],
+        requests: Arrivals,
     ) -> None:
         self._endpoints = endpoints
         self._access = access
@@ -99,7 +99,7 @@ class Routes:
             at=self._clock(),
             raw=await http.read(),
         )
-        self._requests.append(request)
+        self._requests.note(request)
         try:
             endpoint, exchange = await self._judged(request, body)
         except ApiError as error:

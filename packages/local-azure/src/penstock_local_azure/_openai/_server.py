@@ -17,9 +17,12 @@ from ._endpoint import Endpoint
 from ._fault_script import Faults
 from ._judge import JudgeKind, draw
 from ._replies import Reply
+from ._requests import Arrivals
 from ._routes import Routes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._requests import ModelRequest
 
 API_KEY: Final = "penstock-local-azure-accepts-this-key"
@@ -43,7 +46,8 @@ class OpenAI:
 
     Attributes:
         faults: the script of what goes wrong.
-        requests: what arrived, in order, with what it said: for tests in this process; `stats` tells no contents.
+        requests: what arrived, in order, with what it said: for tests in this process; `stats` tells no contents. The
+            newest 10,000 are kept, as far as their bodies take no more than 64 MiB.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -76,7 +80,8 @@ class OpenAI:
         self._access = Access(api_key, protection.guard if protection else None)
         self._stack = AsyncExitStack()
         self.faults = Faults([each.name for each in self.deployments])
-        self.requests: list[ModelRequest] = []
+        self._arrivals = Arrivals()
+        self.requests: Sequence[ModelRequest] = self._arrivals
         self._started = monotonic()
         self._endpoints = {
             each.name: Endpoint(each, self.draw, seed=self.seed, clock=self._clock, faults=self.faults)
@@ -86,7 +91,7 @@ class OpenAI:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             routes = Routes(
-                self._endpoints, self._access, self._draw_latency, clock=self._clock, requests=self.requests
+                self._endpoints, self._access, self._draw_latency, clock=self._clock, requests=self._arrivals
             )
             stack.push_async_callback(routes.aclose)
             host, port = self._address

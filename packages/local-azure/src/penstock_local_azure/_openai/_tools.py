@@ -31,6 +31,8 @@ class Tools:
     """As they were sent, for counting."""
     compact: str = ""
     """The same as text."""
+    choice: str | Mapping[str, Any] | None = None
+    """What it says about the choice among them, as it was sent."""
     callable: tuple[Tool, ...] = ()
     """Those that the answer may call."""
     must: bool = False
@@ -60,6 +62,7 @@ def read_tools(body: Mapping[str, Any]) -> Tools:
     return Tools(
         definitions=tuple(definitions),
         compact=compact_json(definitions),
+        choice=choice,
         callable=() if choice == "none" else (named,) if named else tuple(tools.values()),
         must=choice == "required" or named is not None,
         named=named is not None,
