@@ -21,7 +21,7 @@ from ._rate import CallRate
 from ._shared_gate import SharedGate
 from ._sole_gate import SoleGate
 from ._store import Store
-from ._store_library import address
+from ._store_library import address, library
 
 if TYPE_CHECKING:
     import os
@@ -99,6 +99,7 @@ class TokenCounter:
             raise ValueError("journal and store exclude each other: what a store keeps needs no journal")
         if store is not None:
             address(store)
+            library()
         self._access = Access() if access is None else access
         check_exposure(host, self._access, insecure=insecure)
         self._rate = CallRate(requests_per_second)

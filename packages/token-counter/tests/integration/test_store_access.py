@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import runpy
 import ssl
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from redis.credentials import UsernamePasswordCredentialProvider
 from penstock_token_client import Limits, TokenClient
 from penstock_token_counter import TokenCounter
 from penstock_token_counter._options import UsageError, read_options
+from penstock_token_counter._serve import counter_of
 from penstock_token_counter._store_library import address
 
 if TYPE_CHECKING:
@@ -160,6 +162,14 @@ def test_what_is_no_address_of_a_store_is_refused_without_repeating_it(url: str)
         read_options(["--tpm", "1000", "--rpm", "10", "--store", url])
 
     assert PASSWORD not in str(refused.value)
+
+
+def test_without_the_client_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    options = read_options(["--tpm", "1000", "--rpm", "10", "--store", "redis://cache"])
+
+    with pytest.raises(UsageError, match=r"penstock-token-counter\[redis\]"):
+        counter_of(options)
 
 
 def test_a_store_and_a_journal_exclude_each_other() -> None:
