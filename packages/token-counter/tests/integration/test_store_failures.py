@@ -16,6 +16,7 @@ import pytest
 
 from penstock_token_client import Limits, TokenClient
 from penstock_token_counter import TokenCounter, _shared_gate
+from penstock_token_counter._knowledge import Knowledge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -146,6 +147,20 @@ async def test_a_store_that_was_killed_and_knows_nothing_makes_everybody_wait_fo
     resumed = min(at for at in judge.arrivals if at > killed + 0.25)
     assert judge.most() <= LIMITS.tpm
     assert resumed - killed >= LIMITS.window
+
+
+async def test_the_judge_finds_counters_that_believe_a_store_which_knows_nothing(
+    valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Knowledge, "is_too_little", lambda *_: False)
+    judge = Judge()
+    async with fleet(valkey.url) as urls, crowd(urls, judge):
+        await judge.see(18)
+        valkey.kill()
+        valkey.start()
+        await judge.see(10)
+
+    assert judge.most() > LIMITS.tpm
 
 
 async def test_a_store_that_stalls_loses_nothing_and_nothing_is_granted_twice(valkey: ValkeyProcess) -> None:
