@@ -31,6 +31,7 @@ BENCHES = (
     "token-client/bench/ledger.py",
     "llm/bench/structured_calls.py",
     "servicebus/bench/messages.py",
+    "blob-uploader/bench/uploads.py",
     "feedback-worker/bench/worker.py",
 )
 
