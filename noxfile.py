@@ -27,6 +27,7 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 BENCHES = (
     "token-counter/bench/quota_simulation.py",
     "token-counter/bench/lock_http.py",
+    "token-counter/bench/shared_grants.py",
     "token-client/bench/ledger.py",
     "llm/bench/structured_calls.py",
     "servicebus/bench/messages.py",
