@@ -91,7 +91,7 @@ class LogFileHandler(logging.Handler):
         self._max_bytes = max_bytes
         self._redact = redact
         self._context = context
-        self._line: _Line = self._any_line
+        self._line_of: _Line = self._any_line
         self._clock_ns = clock_ns
         self._monotonic = monotonic
         self._held_for_fork = False
@@ -121,9 +121,9 @@ class LogFileHandler(logging.Handler):
         """Set what makes lines of records."""
         super().setFormatter(fmt)
         if isinstance(fmt, (JsonFormatter, TextFormatter)) and type(fmt).format in _FORMATS:
-            self._line = fmt.line
+            self._line_of = fmt.line
         else:
-            self._line = self._any_line
+            self._line_of = self._any_line
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and write one record, as the standard library's handlers do in twice the calls."""
@@ -141,8 +141,9 @@ class LogFileHandler(logging.Handler):
         try:
             if self._context:
                 self._context.filter(record)
+            line_of = self._line_of  # to call a function that is an attribute is slower
             # A lone surrogate cannot be UTF-8; as \udcxx it stays readable, and is what JSON itself would write.
-            data = self._line(record, self._redact).encode("utf-8", "backslashreplace")
+            data = line_of(record, self._redact).encode("utf-8", "backslashreplace")
         except Exception:  # noqa: BLE001  # a record that cannot be formatted: logging's own rule, which shows it
             self._losses.by_reason["format"] += 1
             self.handleError(record)

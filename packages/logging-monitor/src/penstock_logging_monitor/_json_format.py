@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__()
         self._timestamps = Timestamps()
-        self._quick, self._option = _orjson()
+        self._orjson = _orjson()
         self._origins = _Origins()
 
     def format(self, record: LogRecord) -> str:
@@ -50,8 +50,9 @@ class JsonFormatter(logging.Formatter):
                     _add_renamed(fields, name, attributes[name])
                 elif (value := attributes[name]) is not ABSENT:
                     fields[name] = value
+        dumps, option = self._orjson
         try:
-            rest = self._quick(fields, str, self._option)[1:].decode()
+            rest = dumps(fields, str, option)[1:].decode()
         except TypeError:  # a key that is no string, a lone surrogate, a circle, an integer of more than 64 bits
             rest = _to_json(fields)[1:]
         if not rest.isascii():

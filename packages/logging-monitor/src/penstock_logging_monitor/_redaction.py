@@ -51,7 +51,7 @@ class _Pattern(NamedTuple):
     """One kind of secret, written in lower case.
 
     Attributes:
-        marker: Without this text in a line, the pattern is not tried.
+        marker: Without this text in a line, the pattern is not tried; `_has_marker` looks for it.
         expression: What to search for. The last group that takes part is the secret; without groups, all of it is.
         before: How many characters in front of the match belong to the secret too.
     """

@@ -63,6 +63,9 @@ LEAKS = {
     "password in a URL": ("rediss://default:hunter2@cache:6380/0", "hunter2"),
     "password in JSON": (json.dumps({"password": "it's hunter2"}), "hunter2"),
     "cookie": ("'set-cookie': 'session=abc; Path=/'", "session=abc"),
+    "password by its short name": ("pwd=hunter2", "hunter2"),
+    "key of OpenAI, by its shape": ("using sk-proj-a1B2c3D4e5F6g7H8i9J0", "sk-proj-a1B2c3D4e5F6g7H8i9J0"),
+    "authorization without a scheme": ("authorization: dHI0dWI0ZG9y", "dHI0dWI0ZG9y"),
     "private key": (
         "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----",
         "hkiG9w0BAQEFAASC",
