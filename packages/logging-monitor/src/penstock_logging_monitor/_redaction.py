@@ -37,7 +37,7 @@ _OPAQUE_VALUE = (
     rf"""(?:"\s*:\s*\[?"|{_ASSIGNED}(?:\\*["'])?)"""
     r"""(?=[a-z._~+/=-]{0,60}\d)(?P<bare>[a-z0-9._~+/=-]{20,})"""
 )
-_COOKIES = rf"""(?:{_FIELD}|{_ASSIGNED}(?:\\*["'])?(?P<bare>[^\s"'\\{{\[(][^"'\\\r\n]*))"""
+_COOKIES = rf"""(?:{_FIELD}|{_ASSIGNED}(?:\\*["'])?(?P<bare>[^\s"'\\{{}}\[\](),:][^"'\\\r\n]*))"""
 
 _KEYS = (
     *("access", "account", "api", "azure", "client", "cosmos", "counter", "encryption", "function", "functions"),

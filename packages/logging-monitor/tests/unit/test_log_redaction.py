@@ -181,6 +181,20 @@ def test_json_stays_json_and_no_field_is_lost(message: str, extra: dict[str, Any
     assert set(json.loads(redact_secrets(line))) == set(json.loads(line))
 
 
+@pytest.mark.parametrize("name", ["api_key", "password", "token", "authorization", "cookie", "sig"])
+def test_a_name_without_a_value_at_the_end_of_a_text_does_not_reach_beyond_it(name: str) -> None:
+    for separators in ((",", ":"), (", ", ": ")):
+        fields = {
+            "list": [f"{name}=", f"{name}: "],
+            "message": f"{name}=",
+            "after": {f"{name}=": 1},
+            "last": f"{name}=",
+        }
+        line = json.dumps(fields, separators=separators)
+
+        assert redact_secrets(line) == line
+
+
 @given(name=st.sampled_from(["api_key", "password", "client_secret", "access_token"]), secret=texts, after=texts)
 def test_a_text_under_the_name_of_a_secret_never_stays_in_json(name: str, secret: str, after: str) -> None:
     line = json.dumps({"message": "m", name: secret, "after": after})
