@@ -4,6 +4,7 @@
 one session.
 """
 
+import os
 import shutil
 import tomllib
 from collections.abc import Iterable
@@ -24,12 +25,17 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 """
 
+# Tests wait more than they work: for locks that end, for the SDK's sleeps, for processes that start.
+TEST_PROCESSES = 3 * (os.cpu_count() or 1)
+
 BENCHES = (
     "token-counter/bench/quota_simulation.py",
     "token-counter/bench/lock_http.py",
+    "token-counter/bench/shared_grants.py",
     "token-client/bench/ledger.py",
     "llm/bench/structured_calls.py",
     "servicebus/bench/messages.py",
+    "blob-uploader/bench/uploads.py",
     "logging-monitor/bench/log_records.py",
     "feedback-worker/bench/worker.py",
 )
@@ -121,7 +127,7 @@ def tests(session: nox.Session, package: str) -> None:
     folders = [f"packages/{package}/tests/{kind}" for kind in ("unit", "integration")]
     present = [folder for folder in folders if (ROOT / folder).is_dir()]
     install_scripts(session, ROOT / "packages" / package / "tests" / "js")
-    session.run("pytest", "-q", "--numprocesses=auto", *present, *session.posargs)
+    session.run("pytest", "-q", f"--numprocesses={TEST_PROCESSES}", *present, *session.posargs)
 
 
 def install_scripts(session: nox.Session, folder: Path) -> None:
@@ -227,9 +233,8 @@ def survival_quick(session: nox.Session) -> None:
 
 
 def survive(session: nox.Session, length: str) -> None:
-    """Run the survival tests of the packages that have any, at one of their two lengths."""
-    for package in PACKAGES:
-        folder = f"packages/{package}/tests/survival"
-        if (ROOT / folder).is_dir():
-            sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
-            session.run("pytest", "-q", "--numprocesses=2", folder, env={"PENSTOCK_SURVIVAL": length})
+    """Run the survival tests of all packages, side by side because each waits a lot, at one of their two lengths."""
+    sync(session, "--all-packages", "--group=test")
+    folders = sorted(str(folder.relative_to(ROOT)) for folder in ROOT.glob("packages/*/tests/survival"))
+    side_by_side = ("--numprocesses=4", "--dist=worksteal")
+    session.run("pytest", "-q", *side_by_side, *folders, env={"PENSTOCK_SURVIVAL": length})

@@ -67,6 +67,7 @@ class Front:
         self._origin, self._account = blob.account_url.rsplit("/", 1)
         self._faults: deque[Fault] = deque()
         self._breakdown: Fault | None = None
+        self._afterwards: deque[tuple[str, Callable[[], Awaitable[None]]]] = deque()
         self.asked: list[float] = []
         """When each request came, in seconds."""
 
@@ -83,6 +84,10 @@ class Front:
     def break_down(self, status: int, code: str = "", *, method: str = "PUT", query: str = "") -> None:
         """Answer every request of this kind with an error until `mend`."""
         self._breakdown = answering(status, code, method, query, {})
+
+    def after(self, method: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Let something happen between the next request of this method and its answer."""
+        self._afterwards.append((method, action))
 
     def mend(self) -> None:
         """Forward everything again."""
@@ -133,6 +138,8 @@ class Front:
             skip_auto_headers=["Content-Type"],  # it is signed, and was not there
         )
         content = await answer.read()
+        if self._afterwards and self._afterwards[0][0] == request.method:
+            await self._afterwards.popleft()[1]()
         headers = {name: value for name, value in answer.headers.items() if name not in NOT_FORWARDED}
         return web.Response(status=answer.status, headers=headers, body=None if request.method == "HEAD" else content)
 

@@ -9,6 +9,7 @@ from penstock_blob_uploader._errors import (
     FileUnreadableError,
     FileVanishedError,
     InvalidBlobNameError,
+    JournalError,
     NotAFileError,
     NotUploadedError,
     RefusedError,
@@ -20,7 +21,9 @@ from penstock_blob_uploader._errors import (
     UploadError,
 )
 from penstock_blob_uploader._handle import Upload
-from penstock_blob_uploader._outcomes import Created, Outcome, Same
+from penstock_blob_uploader._order import Overwrite
+from penstock_blob_uploader._outcomes import Created, Outcome, Replaced, Same
+from penstock_blob_uploader._progress import Progress
 from penstock_blob_uploader._statistics import Statistics
 from penstock_blob_uploader._uploader import AsyncBlobStorageUploader
 
@@ -35,10 +38,14 @@ __all__ = [
     "FileUnreadableError",
     "FileVanishedError",
     "InvalidBlobNameError",
+    "JournalError",
     "NotAFileError",
     "NotUploadedError",
     "Outcome",
+    "Overwrite",
+    "Progress",
     "RefusedError",
+    "Replaced",
     "Same",
     "SetupError",
     "SourceError",

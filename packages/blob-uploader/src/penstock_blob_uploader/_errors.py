@@ -4,6 +4,10 @@ Every error carries the three facts by which packages of this family understand 
 cannot help), ``environment`` (not this file's fault) and ``retry_after`` (seconds the service asked us to wait).
 """
 
+from collections.abc import Mapping
+
+from penstock_blob_uploader._printable import printable
+
 
 class UploadError(Exception):
     """A file that did not arrive, and why.
@@ -18,7 +22,7 @@ class UploadError(Exception):
     environment: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.retry_after = retry_after
 
 
@@ -62,14 +66,23 @@ class Conflict(UploadError):  # noqa: N818 - the word the service uses, and Crea
     Attributes:
         length: Length in bytes of the blob that is there; None when it could not be asked for.
         sha256: Hex digest its metadata states; None when it states none or could not be asked for.
+        metadata: All that its metadata states, names in lower case; empty when it could not be asked for.
     """
 
     permanent = True
 
-    def __init__(self, message: str, *, length: int | None = None, sha256: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        length: int | None = None,
+        sha256: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.length = length
         self.sha256 = sha256
+        self.metadata = dict(metadata or {})
 
 
 # --- The service ----------------------------------------------------------------------------------------------------
@@ -106,7 +119,7 @@ class ContainerMissingError(SetupError):
 
 
 class AccountUnreachableError(SetupError):
-    """No connection to the account's address: unknown host, failing TLS, nothing listening."""
+    """No way to the account: unknown host, failing TLS or proxy, nothing listening, no account of this name."""
 
 
 # --- The uploader ---------------------------------------------------------------------------------------------------
@@ -120,3 +133,9 @@ class UploaderClosedError(UploadError, RuntimeError):
 
 class NotUploadedError(UploadError):
     """The uploader was shut down before this file had arrived for certain; the source file is kept."""
+
+
+class JournalError(UploadError):
+    """The journal cannot be used: held by another process, damaged, read-only, of another version, or its disk full."""
+
+    environment = True

@@ -50,19 +50,24 @@ class Notice:
 
     def __init__(self) -> None:
         self._failure: str | None = None
-        self._dropped = False
+        self._handles = 0
         self._given = False
 
     def failed(self, failure: str) -> None:
         """There is something to tell; at once if nobody is left who could await it."""
         self._failure = failure
-        if self._dropped:
+        if not self._handles:
             self.give()
 
+    def held(self) -> None:
+        """There is one more handle."""
+        self._handles += 1
+
     def dropped(self) -> None:
-        """The handle is gone."""
-        self._dropped = True
-        self.give()
+        """A handle is gone."""
+        self._handles -= 1
+        if not self._handles:
+            self.give()
 
     def needless(self) -> None:
         """Somebody awaits the upload and will hear by themselves."""
@@ -83,7 +88,8 @@ class Settlement:
         self.notice = Notice()
 
     def handle(self, path: Path, blob_name: str) -> Upload:
-        """Make the caller's end."""
+        """Make a caller's end."""
+        self.notice.held()
         upload = Upload(path, blob_name, self._result, self.notice)
         # At interpreter exit loggers may be gone; whoever wants to know shuts the uploader down before.
         weakref.finalize(upload, self.notice.dropped).atexit = False

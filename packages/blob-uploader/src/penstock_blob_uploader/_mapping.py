@@ -26,6 +26,8 @@ from penstock_blob_uploader._errors import (
 
 _WRITE_ROLE = "give it the role 'Storage Blob Data Contributor' on the container, or a SAS with the rights c and w"
 
+_CHECK_URL = "check account_url (AZURE_STORAGE_ACCOUNT) and the network"
+
 _NO_CREDENTIAL = (
     "no credential could be used: check the key, sign in with 'az login', or give this machine a managed identity"
 )
@@ -33,6 +35,10 @@ _NO_CREDENTIAL = (
 _ACCESS_REMEDIES = {
     "AuthorizationPermissionMismatch": f"the caller is known but may not write here: {_WRITE_ROLE}",
     "AuthorizationFailure": f"the account's firewall shuts this network out, or a right is missing: {_WRITE_ROLE}",
+    "AuthorizationSourceIPMismatch": "the SAS is not for this machine's address: get one that is",
+    "AuthorizationProtocolMismatch": "the SAS is for https only: use an https URL as account_url",
+    "AuthorizationServiceMismatch": f"the SAS is not for blobs: {_WRITE_ROLE}",
+    "AuthorizationResourceTypeMismatch": "the account SAS is not for objects: get one with the resource types c and o",
     "InsufficientAccountPermissions": f"the account key or SAS does not cover this: {_WRITE_ROLE}",
     "AuthenticationFailed": "the key, SAS or token is wrong or expired, or this machine's clock is: renew it",
     "InvalidAuthenticationInfo": "the token is for another tenant, audience or service: check the credential",
@@ -107,7 +113,7 @@ def _from_answer(error: HttpResponseError, doing: str) -> UploadError:
     if status in (401, 403):
         return AccessDeniedError(f"{said}: {_ACCESS_REMEDIES.get(code, _WRITE_ROLE)}.", retry_after=wait)
     if status == 404:  # noqa: PLR2004 - not found
-        return ContainerMissingError(f"{said}: create the container, or pass create_container=True.", retry_after=wait)
+        return _from_absence(code, said)
     if code in _PASSING_CODES:
         return TransferError(f"{said}: the transfer did not come through as sent.", retry_after=wait)
     if code in _BEING_CHANGED_CODES or status in (408, 429):
@@ -117,23 +123,39 @@ def _from_answer(error: HttpResponseError, doing: str) -> UploadError:
     return RefusedError(f"{said}: the service refuses this request for good.", retry_after=wait)
 
 
+def _from_absence(code: str, said: str) -> UploadError:
+    """Tell what is missing."""
+    if code == "ResourceNotFound":
+        return AccountUnreachableError(f"{said}: the host answers, but knows no such account: {_CHECK_URL}.")
+    return ContainerMissingError(f"{said}: create the container, or pass create_container=True.")
+
+
 def _from_connection(error: Exception, doing: str) -> UploadError:
     """Translate a failure without an answer."""
     causes = tuple(_chain(error))
-    if any(isinstance(cause, ssl.SSLError | ssl.CertificateError) for cause in causes):
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError | ssl.CertificateError)), None)
+    if tls is not None:
         return AccountUnreachableError(
-            f"{doing}: TLS failed: the certificate is not trusted here, or a proxy replaces it: install its CA, or "
-            "pass client_options={'connection_verify': path}."
+            f"{doing}: TLS failed ({_tls_reason(tls)}): the certificate is not trusted here, or a proxy replaces it: "
+            "install its CA, or pass client_options={'connection_verify': path}."
+        )
+    if any(isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) for cause in causes):
+        return AccountUnreachableError(
+            f"{doing}: the proxy cannot be used: check HTTPS_PROXY, or pass client_options={{'proxies': ...}}."
         )
     if any(isinstance(cause, socket.gaierror | aiohttp.ClientConnectorDNSError) for cause in causes):
         return AccountUnreachableError(
-            f"{doing}: DNS does not know the account's host: check account_url (AZURE_STORAGE_ACCOUNT) and network."
+            f"{doing}: DNS does not know the account's host: there is no such account, or no way to DNS: {_CHECK_URL}."
         )
     if any(isinstance(cause, aiohttp.ClientConnectorError | ServiceRequestTimeoutError) for cause in causes):
-        return AccountUnreachableError(
-            f"{doing}: nothing answers at the account's address: check account_url (AZURE_STORAGE_ACCOUNT) and network."
-        )
+        return AccountUnreachableError(f"{doing}: nothing answers at the account's address: {_CHECK_URL}.")
     return UnavailableError(f"{doing}: the connection broke or stayed silent ({type(error).__name__}).")
+
+
+def _tls_reason(error: BaseException) -> str:
+    """Return what is wrong with a certificate or a handshake, in OpenSSL's words."""
+    error = getattr(error, "certificate_error", error)  # aiohttp keeps it there
+    return getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -4,13 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
-from penstock_blob_uploader._outcomes import Created, Same
+from penstock_blob_uploader._outcomes import Created, Replaced, Same
 from penstock_blob_uploader._reading import Snapshot
 
 SHA256 = "sha256"
 LENGTH = "length"
 """Metadata keys under which every blob states what it holds."""
+
+GZIP = "gzip"
+"""The content encoding of a blob that was compressed on its way."""
+
+Overwrite = Literal["never", "if-different", "always"]
+"""What is to become of a blob that stands under the name already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +29,15 @@ class Order:
     snapshot: Snapshot
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     content_type: str | None = None
+    overwrite: Overwrite = "never"
+    gzip: bool = False
+    delete: bool = False
+    """Whether the file goes once its blob is confirmed."""
+
+    @property
+    def key(self) -> tuple[Path, str]:
+        """What is brought where."""
+        return self.path, self.blob_name
 
     @property
     def size(self) -> int:
@@ -44,6 +60,10 @@ class Order:
     def same(self, sha256: str) -> Same:
         """Return the outcome when the blob was there already."""
         return Same(blob_name=self.blob_name, length=self.size, sha256=sha256)
+
+    def replaced(self, sha256: str) -> Replaced:
+        """Return the outcome when this order took the place of another blob."""
+        return Replaced(blob_name=self.blob_name, length=self.size, sha256=sha256)
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

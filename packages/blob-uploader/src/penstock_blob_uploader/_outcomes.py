@@ -1,4 +1,4 @@
-"""The two good ends of an upload."""
+"""The good ends of an upload."""
 
 from dataclasses import dataclass
 
@@ -23,4 +23,9 @@ class Same(_Arrived):
     """The blob was there already, with the same length and SHA-256: an earlier attempt or run brought it."""
 
 
-Outcome = Created | Same
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced(_Arrived):
+    """Another blob stood under the name and gave way, as ``overwrite`` asked for."""
+
+
+Outcome = Created | Same | Replaced

@@ -8,17 +8,19 @@ import asyncio
 import logging
 import random
 import time
-import weakref
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock_blob_uploader._book import Book, Job
 from penstock_blob_uploader._errors import NotUploadedError, SetupError, SourceError, UploadError
-from penstock_blob_uploader._handle import Notice, Settlement, Upload
+from penstock_blob_uploader._handle import Upload
+from penstock_blob_uploader._intents import Intent
+from penstock_blob_uploader._journal import Keeper, NoJournal
 from penstock_blob_uploader._order import Order
-from penstock_blob_uploader._outcomes import Created, Outcome
+from penstock_blob_uploader._outcomes import Outcome
+from penstock_blob_uploader._printable import printable
 from penstock_blob_uploader._reading import delete
 from penstock_blob_uploader._retry import Backoff
 from penstock_blob_uploader._schedule import Schedule
@@ -26,14 +28,8 @@ from penstock_blob_uploader._statistics import Statistics
 
 _logger = logging.getLogger(__name__)
 
-
-@dataclass(eq=False, slots=True)
-class _Job:
-    """An order in the queue, and how often it has failed for reasons of its own."""
-
-    order: Order
-    settlement: Settlement
-    failures: int = 0
+LONGEST_WAIT = 3600.0
+"""Seconds that a resumed upload waits at most: the clock may have been set back since its last attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,46 +39,63 @@ class Rules:
     max_running: int
     max_retries: int
     backoff: Backoff
-    delete_after_upload: bool
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 
 
 class UploadQueue:
-    """Owns every queued upload from `add` until its handle is settled."""
+    """Owns every queued upload from `add` until its handle is settled.
 
-    def __init__(self, put: Callable[[Order], Awaitable[Outcome]], rules: Rules) -> None:
+    Args:
+        put: Makes one attempt.
+        rules: How the queue behaves.
+        keeper: Is told what becomes of every order, by its ticket.
+    """
+
+    def __init__(self, put: Callable[[Order], Awaitable[Outcome]], rules: Rules, keeper: Keeper | None = None) -> None:
         self._put = put
         self._rules = rules
-        self._schedule: Schedule[_Job] = Schedule()
-        self._running: dict[asyncio.Task[None], _Job] = {}
+        self._keeper: Keeper = keeper or NoJournal()
+        self._book = Book()
+        self._schedule: Schedule[Job] = Schedule()
+        self._running: dict[asyncio.Task[None], Job] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
         self._paused: str | None = None
-        self._counts: Counter[str] = Counter()
-        self._notices: weakref.WeakSet[Notice] = weakref.WeakSet()
 
-    def add(self, order: Order) -> Upload:
-        """Queue an upload and return its handle."""
-        job = _Job(order, Settlement())
-        self._schedule.add(job)
+    def add(self, order: Order, ticket: int = 0) -> Upload:
+        """Queue an upload and return its handle; one that is queued already is not queued twice."""
+        job = self._book.twin(order)
+        if job is not None:
+            self._keeper.finished(ticket)
+        else:
+            job = self._book.enter(order, ticket)
+            self._schedule.add(job)
+            self._advance()
+        return job.handle()
+
+    async def resume(self, intents: Iterable[Intent], now: float) -> None:
+        """Take up what an earlier process left, in its order; ``now`` is the time by which ``not_before`` is told."""
+        for intent in intents:
+            self._book.counts["resumed"] += 1
+            if intent.arrived:
+                await self._delete(intent.order)
+                self._keeper.finished(intent.ticket)
+                continue
+            job = self._book.enter(intent.order, intent.ticket, failures=intent.failures)
+            wait = min(intent.not_before - now, LONGEST_WAIT)
+            if wait > 0:
+                self._schedule.put_off(job, self._rules.clock() + wait)
+            else:
+                self._schedule.add(job)
         self._advance()
-        return job.settlement.handle(order.path, order.blob_name)
 
     def statistics(self) -> Statistics:
         """Count."""
         return Statistics(
-            waiting=len(self._schedule),
-            running=len(self._running),
-            created=self._counts["created"],
-            same=self._counts["same"],
-            failed=self._counts["failed"],
-            retries=self._counts["retries"],
-            uploaded_bytes=self._counts["uploaded_bytes"],
-            kept=self._counts["kept"],
-            paused=self._paused,
+            waiting=len(self._schedule), running=len(self._running), paused=self._paused, **self._book.counts
         )
 
     async def stop(self, drain: float | None) -> list[Path]:
@@ -110,7 +123,7 @@ class UploadQueue:
         else:
             self._idle.set()
 
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: Job) -> None:
         """Begin one attempt."""
         task = asyncio.get_running_loop().create_task(self._attempt(job), name=f"upload {job.order.blob_name}")
         self._running[task] = job
@@ -126,7 +139,7 @@ class UploadQueue:
             wait = max(0.0, due - self._rules.clock())
             self._alarm = asyncio.get_running_loop().call_later(wait, self._advance)
 
-    def _after_failure(self, job: _Job, error: UploadError) -> None:
+    def _after_failure(self, job: Job, error: UploadError) -> None:
         """Decide what a failed attempt means: for everyone, for good, or for later."""
         if isinstance(error, SetupError):
             self._pause(job, error)
@@ -140,7 +153,7 @@ class UploadQueue:
         else:
             self._put_off(job, error)
 
-    def _pause(self, job: _Job, error: SetupError) -> None:
+    def _pause(self, job: Job, error: SetupError) -> None:
         """Stop starting uploads for a while; said once for every pause, however often it is extended."""
         if self._paused is None:
             _logger.warning("Uploads wait until this is mended, then go on by themselves. %s", error)
@@ -153,12 +166,13 @@ class UploadQueue:
             self._paused = None
             _logger.info("Uploads go on: %d are waiting.", len(self._schedule))
 
-    def _put_off(self, job: _Job, error: UploadError) -> None:
+    def _put_off(self, job: Job, error: UploadError) -> None:
         """Repeat later."""
-        self._counts["retries"] += 1
+        self._book.counts["retries"] += 1
         delay = self._delay(job.failures, error)
         job.failures += 1
         self._schedule.put_off(job, self._rules.clock() + delay)
+        self._keeper.put_off(job.ticket, job.failures, delay)
         _logger.info("Attempt %d failed, the next one in %.1f s. %s", job.failures, delay, error)
 
     def _delay(self, n: int, error: UploadError) -> float:
@@ -167,7 +181,7 @@ class UploadQueue:
 
     # --- Doing ------------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, job: _Job) -> None:
+    async def _attempt(self, job: Job) -> None:
         """Send one file once."""
         try:
             outcome = await self._put(job.order)
@@ -176,44 +190,38 @@ class UploadQueue:
             return
         self._way_is_open()
         try:
-            if self._rules.delete_after_upload:
+            if job.order.delete:
+                # A file that is gone when the next process looks must be known to have arrived.
+                await self._keeper.arrived(job.ticket)
                 await self._delete(job.order)
+            self._keeper.finished(job.ticket)
         finally:  # it did arrive, even if we are told to stop right now
-            self._arrived(job, outcome)
+            self._book.succeed(job, outcome)
 
     async def _delete(self, order: Order) -> None:
         """Delete an uploaded file; that this fails does not undo the upload."""
         try:
             await asyncio.to_thread(delete, order.path, order.snapshot)
         except UploadError as error:
-            self._counts["kept"] += 1
+            self._book.counts["kept"] += 1
             _logger.warning("An uploaded file could not be deleted. %s", error)
+        else:
+            self._book.counts["deleted"] += 1
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Make room for the next; a fault of ours fails its upload and no other."""
         job = self._running.pop(task)
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, Exception) and not job.settlement.settled:
-            _logger.error("Uploading %s met a fault of the uploader.", job.order.path, exc_info=fault)
+            _logger.error("%s met a fault of the uploader.", printable(job.order.doing), exc_info=fault)
             self._give_up(job, fault)
             self._schedule.learnt_nothing(job)
         self._advance()
 
-    def _arrived(self, job: _Job, outcome: Outcome) -> None:
-        """Settle a success."""
-        if isinstance(outcome, Created):
-            self._counts["created"] += 1
-            self._counts["uploaded_bytes"] += outcome.length
-        else:
-            self._counts["same"] += 1
-        job.settlement.succeed(outcome)
-
-    def _give_up(self, job: _Job, error: Exception) -> None:
-        """Settle a failure. Its handle may be kept for long, so what led to it, and holds the content, is let go."""
-        error.__cause__ = error.__context__ = None
-        self._counts["failed"] += 1
-        self._notices.add(job.settlement.notice)
-        job.settlement.fail(error.with_traceback(None))
+    def _give_up(self, job: Job, error: Exception) -> None:
+        """Settle a failure for good."""
+        self._keeper.finished(job.ticket)
+        self._book.fail(job, error)
 
     async def _abandon(self) -> list[Path]:
         """End what runs, settle what is left, and see that every failure was heard of."""
@@ -224,10 +232,12 @@ class UploadQueue:
         if cut_short:
             await asyncio.wait(cut_short)
         left = {job: None for job in [*cut_short.values(), *self._schedule.drain()] if not job.settlement.settled}
+        resumed = ", and the journal resumes it at the next start" if self._keeper.lasting else ""
         for job in left:
             job.settlement.notice.needless()  # all of them are reported together
-            self._give_up(job, NotUploadedError(f"{job.order.doing}: the uploader was shut down; the file is kept."))
+            self._book.fail(
+                job, NotUploadedError(f"{job.order.doing}: the uploader was shut down; the file is kept{resumed}.")
+            )
         self._set_alarm()
-        for notice in list(self._notices):
-            notice.give()
+        self._book.tell_all()
         return [job.order.path for job in left]

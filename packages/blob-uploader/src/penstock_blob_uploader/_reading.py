@@ -9,8 +9,9 @@ import hashlib
 import os
 import stat
 import threading
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,22 +26,27 @@ from penstock_blob_uploader._errors import (
     UploadError,
 )
 
+AS_GZIP = 16 + zlib.MAX_WBITS
+"""Tells zlib to write gzip: without name or time, so that equal files give equal bytes."""
+
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What tells a file and its state apart from others without reading it."""
+    """What tells a file and its state apart from others without reading it.
+
+    The device is not part of it: its number may change when the machine restarts, and a journal outlives that.
+    """
 
     size: int
     mtime_ns: int
     inode: int
-    device: int
 
     @classmethod
     def of(cls, facts: os.stat_result) -> Self:
-        """Take the four facts out of a stat result."""
-        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+        """Take the three facts out of a stat result."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,11 @@ class Content:
     """A whole file in memory, with its digests."""
 
     data: bytes
+    """The file, or what it is compressed to."""
     sha256: str
+    """Of the file."""
     md5: bytes
+    """Of ``data``."""
 
 
 def examine(path: Path) -> Snapshot:
@@ -64,28 +73,30 @@ def examine(path: Path) -> Snapshot:
     return Snapshot.of(facts)
 
 
-def read_whole(path: Path, expected: Snapshot) -> Content:
-    """Read a small file at once.
+def read_whole(path: Path, expected: Snapshot, *, gzip: bool = False) -> Content:
+    """Read a small file at once, and compress it if asked to.
 
     Raises:
         SourceError: It cannot be read, or is not as ``expected``.
     """
     with Blocks(path, expected, block_size=expected.size + 1) as blocks:
         data = b"".join(blocks)
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
-        return Content(data=data, sha256=blocks.sha256, md5=digest)
+    if gzip:
+        data = zlib.compress(data, wbits=AS_GZIP)
+    return Content(data=data, sha256=blocks.sha256, md5=hashlib.md5(data, usedforsecurity=False).digest())
 
 
 def delete(path: Path, expected: Snapshot) -> None:
-    """Delete an uploaded file, unless something else stands under its name by now.
+    """Delete an uploaded file, unless something else stands under its name by now. That it is gone already is fine.
 
     Raises:
-        SourceError: It is not as ``expected``; it is kept.
+        SourceError: It is not as ``expected``, or cannot be deleted; it is kept.
     """
-    if examine(path) != expected:
-        raise FileChangedError(f"{path} was written to or replaced after its upload; it is kept.")
-    with _file_errors(path):
-        path.unlink()
+    with suppress(FileVanishedError):
+        if examine(path) != expected:
+            raise FileChangedError(f"{path} was written to or replaced after its upload; it is kept.")
+        with _file_errors(path):
+            path.unlink()
 
 
 class Blocks:
@@ -120,6 +131,11 @@ class Blocks:
     def sha256(self) -> str:
         """Hex digest of everything read so far."""
         return self._digest.hexdigest()
+
+    @property
+    def length(self) -> int:
+        """Bytes read so far."""
+        return self._length
 
     def next_block(self) -> bytes:
         """Return the next block; ``b""`` once, after the end was reached and the file found as it was expected.
@@ -166,13 +182,12 @@ def _opened(path: Path) -> BinaryIO:
     """Open a regular file for unbuffered reading; a pipe put in its place must not block the open."""
     with _file_errors(path):
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = open(descriptor, "rb", closefd=True)  # noqa: SIM115, PTH123 - the caller closes it; a descriptor is no path
-    try:
+    try:  # before it becomes a file of Python's, which refuses a directory in its own words
         _require_regular(path, os.fstat(descriptor))
     except UploadError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return open(descriptor, "rb", closefd=True)  # noqa: PTH123 - a descriptor is no path
 
 
 def _require_regular(path: Path, facts: os.stat_result) -> None:

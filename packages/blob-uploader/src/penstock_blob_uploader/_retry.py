@@ -24,9 +24,11 @@ class Backoff:
         Args:
             n: How many repetitions there have been.
             chance: Returns a number in [0, 1), such as ``random.random``.
-            retry_after: Seconds the service asked for; never undercut, even above the ceiling.
+            retry_after: Seconds the service asked for; never undercut, even above the ceiling. It tells everyone the
+                same, so the jitter comes on top.
         """
         # The exponent is bounded because 2.0 ** 1024 overflows, and a pause may well be probed that often.
         computed = min(self.first * 2.0 ** min(n, 64), self.ceiling)
-        spread = computed * (1 + self.jitter * (2 * chance() - 1))
-        return max(spread, retry_after or 0.0)
+        drawn = chance()
+        asked = (retry_after or 0.0) * (1 + self.jitter * drawn)
+        return max(computed * (1 + self.jitter * (2 * drawn - 1)), asked)

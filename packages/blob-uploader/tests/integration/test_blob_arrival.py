@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from penstock_blob_uploader import (
     AsyncBlobStorageUploader,
     Created,
     FileVanishedError,
-    Same,
+    Outcome,
+    RefusedError,
     UploaderClosedError,
 )
 from penstock_local_azure import Blob
@@ -51,7 +53,7 @@ async def test_200_files_of_several_producers_arrive_once_with_equal_bytes(
     contents = {f"p{producer}-{n}.bin": os.urandom(n * 997) for producer in range(5) for n in range(40)}
     paths = [written(tmp_path / name, content) for name, content in contents.items()]
 
-    async def produce(share: list[Path]) -> list[Created | Same]:
+    async def produce(share: list[Path]) -> list[Outcome]:
         handles = [await uploader.upload_file(path, app_name="test") for path in share]
         return [await handle for handle in handles]
 
@@ -203,6 +205,37 @@ async def test_the_loop_s_own_thread_never_opens_a_file(
 
     assert len(threads) == 2
     assert threading.current_thread() not in threads
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")  # aiohttp's advice about large bodies would fail the upload
+@pytest.mark.parametrize("size", [2 * MIB, 5 * MIB])
+async def test_large_bodies_are_written_in_pieces_and_draw_no_warning(blob: Blob, tmp_path: Path, size: int) -> None:
+    async with uploader_to(blob) as uploader:
+        outcome = await uploader.put(written(tmp_path / "f", bytes(size)), "f")
+
+    assert isinstance(outcome, Created)
+
+
+@pytest.mark.parametrize(("excepted", "expected"), [("", ["PUT http://127.0.0.1"]), ("127.0.0.1", [])])
+async def test_the_environment_s_proxy_is_used_unless_it_excepts_the_host(
+    blob: Blob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, excepted: str, expected: list[str]
+) -> None:
+    proxied: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        proxied.append(head[: len(b"PUT http://127.0.0.1")].decode())
+        writer.write(b"HTTP/1.1 400 Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:{1}".format(*proxy.sockets[0].getsockname()))
+        monkeypatch.setenv("no_proxy", excepted)
+        async with uploader_to(blob) as uploader:
+            with nullcontext() if excepted else pytest.raises(RefusedError):
+                await uploader.put(written(tmp_path / "f", b"x"), "f")
+
+    assert proxied == expected
 
 
 GROWTH = """

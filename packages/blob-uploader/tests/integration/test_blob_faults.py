@@ -107,14 +107,19 @@ async def test_put_repeats_nothing_itself_but_says_what_would_help(front: "Front
     assert len(front.asked) == 1, "asked to wait for long, the SDK's own retries give way"
 
 
-async def test_the_sdk_s_own_retry_mends_a_cut_connection_within_seconds(front: "Front", tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "requests"), [(7, 3), (3 * MIB, 3), (5 * MIB, 5)])
+async def test_the_sdk_s_own_retry_mends_a_cut_connection_within_seconds(
+    front: "Front", holdings: "Holdings", tmp_path: Path, size: int, requests: int
+) -> None:
+    path = written(tmp_path / "f", os.urandom(size))
     front.cut(times=2)
 
     async with uploader_to(front, sdk_retries=3) as uploader:
-        outcome = await uploader.put(written(tmp_path / "f", b"content"), "f")
+        outcome = await uploader.put(path, "f")
 
     assert isinstance(outcome, Created)
-    assert len(front.asked) == 3
+    assert len(front.asked) == requests
+    assert await holdings() == {"f": sha256(path)}
 
 
 SIZES = pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from penstock_blob_uploader import (
     NotUploadedError,
     Same,
     TransferError,
+    UploaderClosedError,
 )
 from penstock_local_azure import Blob
 
@@ -175,3 +176,19 @@ async def test_shutdown_at_its_deadline_names_what_is_left_and_keeps_it(front: "
     for handle in handles:
         with pytest.raises(NotUploadedError):
             await handle
+
+
+async def test_whether_blobs_may_be_looked_at_is_known_before_the_first_upload(front: "Front", blob: Blob) -> None:
+    async with uploader_to(blob) as uploader:
+        assert await uploader.may_read()
+    async with uploader_to(blob, container_name="not-there-yet") as uploader:
+        assert await uploader.may_read()
+
+    async with uploader_to(front) as uploader:
+        front.fail(403, "AuthorizationPermissionMismatch", method="HEAD")
+        assert not await uploader.may_read()
+        front.fail(403, "AuthenticationFailed", method="HEAD")
+        with pytest.raises(AccessDeniedError, match="is wrong or expired"):
+            await uploader.may_read()
+    with pytest.raises(UploaderClosedError):
+        await uploader.may_read()

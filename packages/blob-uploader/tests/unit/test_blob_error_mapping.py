@@ -50,6 +50,11 @@ def answer(status: int, code: str = "", **headers: str) -> HttpResponseError:
         (answer(403, "SomethingNew"), AccessDeniedError, "Storage Blob Data Contributor"),
         (ClientAuthenticationError("no luck"), AccessDeniedError, "az login"),
         (answer(404, "ContainerNotFound"), ContainerMissingError, "create_container=True"),
+        (answer(404, "ResourceNotFound"), AccountUnreachableError, "no such account"),
+        (answer(403, "AuthorizationSourceIPMismatch"), AccessDeniedError, "this machine's address"),
+        (answer(403, "AuthorizationProtocolMismatch"), AccessDeniedError, "https URL"),
+        (answer(403, "AuthorizationServiceMismatch"), AccessDeniedError, "not for blobs"),
+        (answer(403, "AuthorizationResourceTypeMismatch"), AccessDeniedError, "resource types c and o"),
         (answer(429), UnavailableError, "just now"),
         (answer(503, "ServerBusy"), UnavailableError, "just now"),
         (answer(500, "InternalError"), UnavailableError, "failing"),
@@ -78,6 +83,7 @@ def test_an_answer_becomes_an_error_that_says_what_helps(error: Exception, kind:
         (aiohttp.ClientConnectorDNSError(ADDRESS, socket.gaierror(-2, "unknown")), "DNS"),
         (aiohttp.ClientConnectorError(ADDRESS, OSError(111, "refused")), "nothing answers"),
         (aiohttp.ClientConnectorCertificateError(ADDRESS, ssl.SSLCertVerificationError("self-signed")), "TLS"),
+        (aiohttp.ClientProxyConnectionError(ADDRESS, OSError(111, "refused")), "proxy"),
     ],
 )
 def test_an_address_that_cannot_be_reached_says_where_to_look(cause: aiohttp.ClientError, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from penstock_blob_uploader import (
     AccessDeniedError,
     Created,
     FileVanishedError,
-    Same,
+    Outcome,
     UnavailableError,
     Upload,
 )
@@ -20,11 +21,11 @@ from penstock_blob_uploader._queue import Rules, UploadQueue
 from penstock_blob_uploader._reading import Snapshot
 from penstock_blob_uploader._retry import Backoff
 
-Put = Callable[[Order], Awaitable[Created | Same]]
+Put = Callable[[Order], Awaitable[Outcome]]
 
 
 def order(name: str) -> Order:
-    return Order(path=Path(name), blob_name=name, snapshot=Snapshot(size=3, mtime_ns=0, inode=1, device=1))
+    return Order(path=Path(name), blob_name=name, snapshot=Snapshot(size=3, mtime_ns=0, inode=1))
 
 
 def queue_over(put: Put, *, max_running: int = 4, max_retries: int = 3, retry_delay: float = 0.001) -> UploadQueue:
@@ -32,7 +33,6 @@ def queue_over(put: Put, *, max_running: int = 4, max_retries: int = 3, retry_de
         max_running=max_running,
         max_retries=max_retries,
         backoff=Backoff(first=retry_delay, ceiling=0.02),
-        delete_after_upload=False,
     )
     return UploadQueue(put, rules)
 
@@ -57,7 +57,7 @@ class Script:
         return order.created("00")
 
 
-async def within(upload: Upload) -> Created | Same:
+async def within(upload: Upload) -> Outcome:
     async with asyncio.timeout(5):
         return await upload
 
@@ -183,3 +183,17 @@ async def test_giving_up_waiting_does_not_give_up_the_upload() -> None:
 
     go_on.set()
     assert isinstance(await within(upload), Created)
+
+
+async def test_a_queued_file_costs_little_memory() -> None:
+    queue = queue_over(Script(AccessDeniedError("no")).put, max_running=1)
+    queue.add(order("f"))
+    tracemalloc.start()
+
+    handles = [queue.add(order(f"f{n}")) for n in range(2000)]
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert used < 2000 * 3000
+    await queue.stop(drain=0)
+    assert len(handles) == queue.statistics().failed - 1

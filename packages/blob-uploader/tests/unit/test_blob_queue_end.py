@@ -12,7 +12,7 @@ from penstock_blob_uploader import (
     Created,
     FileVanishedError,
     NotUploadedError,
-    Same,
+    Outcome,
     UnavailableError,
     Upload,
     UploadError,
@@ -22,11 +22,11 @@ from penstock_blob_uploader._queue import Rules, UploadQueue
 from penstock_blob_uploader._reading import Snapshot
 from penstock_blob_uploader._retry import Backoff
 
-Put = Callable[[Order], Awaitable[Created | Same]]
+Put = Callable[[Order], Awaitable[Outcome]]
 
 
 def order(name: str) -> Order:
-    return Order(path=Path(name), blob_name=name, snapshot=Snapshot(size=3, mtime_ns=0, inode=1, device=1))
+    return Order(path=Path(name), blob_name=name, snapshot=Snapshot(size=3, mtime_ns=0, inode=1))
 
 
 def queue_over(put: Put, *, max_running: int = 4, max_retries: int = 3, retry_delay: float = 0.001) -> UploadQueue:
@@ -34,7 +34,6 @@ def queue_over(put: Put, *, max_running: int = 4, max_retries: int = 3, retry_de
         max_running=max_running,
         max_retries=max_retries,
         backoff=Backoff(first=retry_delay, ceiling=0.02),
-        delete_after_upload=False,
     )
     return UploadQueue(put, rules)
 
@@ -59,7 +58,7 @@ class Script:
         return order.created("00")
 
 
-async def within(upload: Upload) -> Created | Same:
+async def within(upload: Upload) -> Outcome:
     async with asyncio.timeout(5):
         return await upload
 

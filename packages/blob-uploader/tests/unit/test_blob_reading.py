@@ -160,6 +160,14 @@ def test_paths_no_system_takes_are_refused(tmp_path: Path) -> None:
         examine(tmp_path / "a\0b")
 
 
+@pytest.mark.parametrize(("name", "shown"), [("no\nline", r"no\nline"), ("no \udcff text", r"no \udcff text")])
+def test_errors_show_file_names_in_one_line_of_text(tmp_path: Path, name: str, shown: str) -> None:
+    with pytest.raises(FileVanishedError) as failure:
+        examine(tmp_path / name)
+
+    assert shown in str(failure.value).encode().decode()
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_we_may_not_read_is_unreadable(file: Path) -> None:
     handed_over = examine(file)

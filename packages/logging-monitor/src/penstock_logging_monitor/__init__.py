@@ -9,7 +9,7 @@ from penstock_logging_monitor._header import Header
 from penstock_logging_monitor._json_format import JsonFormatter
 from penstock_logging_monitor._monitor import LogMonitorService
 from penstock_logging_monitor._redaction import redact_secrets
-from penstock_logging_monitor._statistics import MonitorStatistics
+from penstock_logging_monitor._statistics import MonitorStatistics, Sight
 from penstock_logging_monitor._target import Arrival, Target
 from penstock_logging_monitor._text_format import TextFormatter
 
@@ -24,6 +24,7 @@ __all__ = [
     "LogMonitorService",
     "MonitorStatistics",
     "NameTakenError",
+    "Sight",
     "Target",
     "TextFormatter",
     "WriterStatistics",

@@ -1,47 +1,46 @@
-"""The command line: ``penstock-log-monitor run`` ships a directory's log files until it is told to stop."""
+"""The command line: ``penstock-log-monitor`` ships a directory's log files, says what is there, and what is wrong."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import signal
 import sys
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from penstock_logging_monitor._doctor import examine
 from penstock_logging_monitor._errors import LogMonitorError
-from penstock_logging_monitor._monitor import LogMonitorService
+from penstock_logging_monitor._metrics import served
+from penstock_logging_monitor._notices import printable
+from penstock_logging_monitor._options import make_monitor, parser
 from penstock_logging_monitor._text_format import TextFormatter
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
+_FOUND = 1
 _REFUSED = 2
+_VERSION = 1  # of the JSON
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, or 2 after one sentence on what is wrong."""
-    options = _parser().parse_args(arguments)
+    """Run a command; return its exit status.
+
+    0: done, 1: ``doctor`` found something that needs a remedy, 2: it could not begin, and one sentence says why.
+    """
+    options = parser().parse_args(arguments)
     _log_to_stderr()
+    command = {"run": _run, "status": _status, "doctor": _doctor}[options.command]
     try:
-        return asyncio.run(_run(options))
+        return asyncio.run(command(options))
     except (LogMonitorError, ValueError, OSError) as error:
         sys.stderr.write(f"penstock-log-monitor: {error}\n")
         return _REFUSED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="penstock-log-monitor", description="Ships closed log files to an archive.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="ship until SIGTERM or Ctrl-C, then drain")
-    run.add_argument("--logs-dir", help="directory of the log files (LOGS_DIR, else logs)")
-    run.add_argument("--account", help="name or URL of the storage account (AZURE_STORAGE_ACCOUNT)")
-    run.add_argument("--container", help="container in it (LOGS_CONTAINER, else fla-logs)")
-    run.add_argument("--target", help="a directory as archive, instead of a storage account")
-    run.add_argument("--drain", type=float, default=28.0, help="seconds to wait for living writers (default: 28)")
-    run.add_argument("--scan-interval", type=float, default=1.0, help="seconds between looks (default: 1)")
-    return parser
 
 
 def _log_to_stderr() -> None:
@@ -51,22 +50,44 @@ def _log_to_stderr() -> None:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    monitor = LogMonitorService(
-        options.logs_dir,
-        account_url=options.account,
-        container_name=options.container,
-        target=options.target,
-        scan_interval=options.scan_interval,
-    )
+    monitor = make_monitor(options)
     stop = _stop_signal()
-    await monitor.initialize()
-    _say(f"monitoring {monitor.directory}, shipping to {monitor.target or 'no archive: closed files stay there'}")
-    await stop.wait()
-    staying = await monitor.shutdown(options.drain)
+    with served(monitor.statistics, options.metrics):
+        await monitor.initialize()
+        _say(f"monitoring {monitor.directory}, shipping to {monitor.target or 'no archive: closed files stay there'}")
+        await stop.wait()
+        staying = await monitor.shutdown(options.drain)
     _say(f"shipped {monitor.statistics().shipped} files; {len(staying)} stay in {monitor.directory}")
     for name in staying:
         _say(f"  {name}")
     return 0
+
+
+async def _status(options: argparse.Namespace) -> int:
+    monitor = make_monitor(options)
+    seen = await monitor.survey()
+    age = round(seen.oldest_unshipped_age(time.time()), 3)
+    facts = {"oldest_unshipped_age": age} | asdict(seen)
+    del facts["oldest_waiting"]
+    if options.json:
+        archive = None if monitor.target is None else str(monitor.target)
+        _say(json.dumps({"v": _VERSION, "directory": str(monitor.directory), "archive": archive} | facts))
+        return 0
+    for name, value in facts.items():
+        _say(f"{name.replace('_', ' '):<24}{value:>12}")
+    return 0
+
+
+async def _doctor(options: argparse.Namespace) -> int:
+    findings = await examine(make_monitor(options))
+    if options.json:
+        _say(json.dumps({"v": _VERSION, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            _say(f"{'FIX ' if finding.remedy else 'ok  '} {finding.check}: {finding.text}")
+            if finding.remedy:
+                _say(f"     {finding.remedy}")
+    return _FOUND if any(finding.remedy for finding in findings) else 0
 
 
 def _stop_signal() -> asyncio.Event:
@@ -85,7 +106,7 @@ def _stop_signal() -> asyncio.Event:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock_logging_monitor._errors import LogMonitorError, NameTakenError
+from penstock_logging_monitor._names import content_name
 from penstock_logging_monitor._target import Arrival
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 class BlobTarget:
     """Stores files as block blobs, create-only. The container is made if it is missing: it is the monitor's own.
+
+    Whether blobs may be looked at is asked once. Where they may only be written, a name that is taken says nothing of
+    what has it; so there, names also hold the hash of what was logged, and a taken one is a file that has arrived.
+    Elsewhere that hash in the metadata tells the same, also when another release of zlib has packed the log.
 
     Args:
         account_url: Name or URL of the account; None: ``AZURE_STORAGE_ACCOUNT``.
@@ -46,6 +51,7 @@ class BlobTarget:
             credential=credential,
             create_container=True,
         )
+        self._may_read: bool | None = None
 
     async def open(self) -> None:
         """Start the uploader."""
@@ -60,11 +66,27 @@ class BlobTarget:
         """
         from penstock_blob_uploader import Conflict, Same  # noqa: PLC0415  # an extra's, imported on use
 
+        if self._may_read is None:
+            self._may_read = await self._uploader.may_read()
+        place = name if self._may_read else content_name(name, metadata["raw_sha256"])
         try:
-            outcome = await self._uploader.put(path, name, metadata=metadata)
+            outcome = await self._uploader.put(path, place, metadata=metadata)
         except Conflict as conflict:
-            raise NameTakenError(name) from conflict
+            unseen = conflict.length is None
+            if (unseen and not self._may_read) or conflict.metadata.get("raw_sha256") == metadata["raw_sha256"]:
+                return Arrival.SAME
+            raise NameTakenError(name, compared=not unseen) from conflict
         return Arrival.SAME if isinstance(outcome, Same) else Arrival.CREATED
+
+    async def check(self) -> str:
+        """Ask whether blobs may be looked at; return what was found.
+
+        Raises:
+            penstock_blob_uploader.UploadError: The service does not answer, or does not know who asks.
+        """
+        if await self._uploader.may_read():
+            return "the account answers, and blobs may be looked at"
+        return "the account answers; blobs may not be looked at, so that names will hold the content's hash"
 
     async def close(self) -> None:
         """End the uploader, and with it the connections it made."""

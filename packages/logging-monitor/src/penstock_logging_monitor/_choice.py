@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock_logging_monitor._blob_target import BlobTarget
 from penstock_logging_monitor._directory_target import DirectoryTarget
 from penstock_logging_monitor._environment import from_environment
+from penstock_logging_monitor._older import OlderRules
+from penstock_logging_monitor._processes import is_alive
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -16,12 +19,23 @@ if TYPE_CHECKING:
     from penstock_logging_monitor._target import Target
 
 DEFAULT_CONTAINER = "fla-logs"
+_UNITS = {"scan_interval": "seconds", "retention_days": "days", "max_disk": "bytes"}
 _ACCOUNT_VARIABLES = ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_CONNECTION_STRING")
 
 
 def choose_logs_dir(argument: str | os.PathLike[str] | None) -> Path:
     """Return the directory of the log files: the argument, ``LOGS_DIR``, or ``logs``."""
     return Path(argument or from_environment(None, "LOGS_DIR") or "logs").absolute()
+
+
+def choose_older_rules(app_name: str | None, process_name: str | None) -> OlderRules:
+    """Return the rules for files of the older naming: of which application, and whose are the monitor's own."""
+    return OlderRules(
+        app=from_environment(app_name, "APP_NAME_FOR_LOGGER") or "unknown_app",
+        process=from_environment(process_name, "PROCESS_NAME") or f"worker-{os.getpid()}",
+        host=socket.gethostname(),
+        is_alive=is_alive,
+    )
 
 
 def choose_target(
@@ -58,3 +72,14 @@ def choose_target(
         connection_string=connection_string,
         credential=credential,
     )
+
+
+def require_positive(**options: float | None) -> None:
+    """Refuse an option that is given and not above 0.
+
+    Raises:
+        ValueError: Names the option and its unit.
+    """
+    for name, value in options.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be more than 0 {_UNITS[name]}, not {value}")

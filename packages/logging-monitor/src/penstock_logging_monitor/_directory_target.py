@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import filecmp
+import gzip
+import hashlib
+import os
 import shutil
+import stat
 import tempfile
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from penstock_logging_monitor._errors import NameTakenError
+from penstock_logging_monitor._errors import LogMonitorError, NameTakenError
+from penstock_logging_monitor._staging import EXTENSION
 from penstock_logging_monitor._target import Arrival
 from penstock_logging_monitor._threads import in_thread
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
 
@@ -21,7 +25,8 @@ class DirectoryTarget:
     """Stores files below a directory, with ``/`` in names as folders.
 
     A file is copied beside its place and then linked into it, which fails where the name exists: readers see whole
-    files only, and none is ever replaced. Metadata is not kept: whoever has the file can count and hash it.
+    files only, and none is ever replaced. Metadata is not kept: whoever has the file can count and hash it, as is done
+    here with one that has the name already.
 
     Args:
         root: The directory; made if missing. Its file system must know hard links.
@@ -34,14 +39,31 @@ class DirectoryTarget:
         """Make the directory."""
         await in_thread(self._root.mkdir, parents=True, exist_ok=True)
 
-    async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:  # noqa: ARG002  # see above
+    async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:
         """Copy a file to its place, unless it is there already.
 
         Raises:
             NameTakenError: Other content has this name.
+            LogMonitorError: The directory cannot be written.
+            OSError: The file cannot be read.
+        """
+        return await in_thread(self._copy, path, name, metadata["raw_sha256"])
+
+    async def check(self) -> str:
+        """Try to write; return what was found.
+
+        Raises:
             OSError: It cannot be written.
         """
-        return await in_thread(_copy_once, path, self._root / name, name)
+
+        def write() -> None:
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as folder:
+                one = Path(folder) / "file"
+                one.touch()
+                (Path(folder) / "link").hardlink_to(one)
+
+        await in_thread(write)
+        return "files can be written and linked"
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -49,17 +71,37 @@ class DirectoryTarget:
     def __str__(self) -> str:
         return f"directory {self._root}"
 
+    def _copy(self, source: Path, name: str, raw_sha256: str) -> Arrival:
+        with source.open("rb") as file:  # what cannot be read is the file's trouble, all else the directory's
+            try:
+                return _copy_once(file, self._root / name, name, raw_sha256)
+            except OSError as error:
+                raise LogMonitorError(
+                    f"cannot write into the archive {self._root} ({error.strerror}): make room there, or give this "
+                    "user the right to write",
+                    environment=True,
+                ) from error
 
-def _copy_once(source: Path, place: Path, name: str) -> Arrival:
+
+def _copy_once(file: BinaryIO, place: Path, name: str, raw_sha256: str) -> Arrival:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", suffix=".part") as copy:
-        with source.open("rb") as file:
-            shutil.copyfileobj(file, copy)
+        shutil.copyfileobj(file, copy)
         copy.flush()
+        Path(copy.name).chmod(stat.S_IMODE(os.fstat(file.fileno()).st_mode))  # temporary files are nobody else's
         try:
             place.hardlink_to(copy.name)
         except FileExistsError:
-            if filecmp.cmp(source, place, shallow=False):
+            if _hash_of_log(place) == raw_sha256:
                 return Arrival.SAME
             raise NameTakenError(name) from None
     return Arrival.CREATED
+
+
+def _hash_of_log(place: Path) -> str | None:
+    """Return the SHA-256 of an archived log as it was written; None: it is damaged."""
+    try:
+        with gzip.open(place) if place.suffix == EXTENSION["gzip"] else place.open("rb") as log:
+            return hashlib.file_digest(log, "sha256").hexdigest()
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return None

@@ -22,8 +22,14 @@ class LogMonitorError(Exception):
 
 
 class NameTakenError(LogMonitorError):
-    """Raised when a target already holds other content under this name."""
+    """Raised when a target already holds other content under this name.
 
-    def __init__(self, name: str) -> None:
+    Attributes:
+        name: The name.
+        compared: Whether the content was seen to be another; False: it could not be looked at.
+    """
+
+    def __init__(self, name: str, *, compared: bool = True) -> None:
         super().__init__(f"the target already holds other content under {name}", permanent=True)
         self.name = name
+        self.compared = compared

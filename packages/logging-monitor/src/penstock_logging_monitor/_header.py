@@ -90,7 +90,7 @@ def describe_process(app: str, process: str, now_ns: int) -> Header:
         app=app,
         process=process,
         host=socket.gethostname(),
-        boot_id=_boot_id(),
+        boot_id=boot_id(),
         pid=os.getpid(),
         pid_ns=_pid_namespace(),
         process_started=_process_started(),
@@ -106,7 +106,8 @@ def _is_complete(facts: dict[str, Any]) -> bool:
 
 
 @functools.cache
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Return the identity of the running kernel."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:  # not Linux: the time of the boot names it just as well

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from penstock_logging_monitor._choice import choose_logs_dir, choose_target
-from penstock_logging_monitor._claimed import logs_oldest_first
+from penstock_logging_monitor._choice import choose_logs_dir, choose_older_rules, choose_target, require_positive
 from penstock_logging_monitor._configure import close_own_file
+from penstock_logging_monitor._domain import LockDomain
 from penstock_logging_monitor._errors import LogMonitorError
+from penstock_logging_monitor._lease import Leases
+from penstock_logging_monitor._listing import logs_oldest_first
 from penstock_logging_monitor._lock import CAN_LOCK
+from penstock_logging_monitor._notices import Notices
 from penstock_logging_monitor._pass import Pass
 from penstock_logging_monitor._patience import Patience
+from penstock_logging_monitor._policy import Policy
+from penstock_logging_monitor._room import SHIPPED, Retention
+from penstock_logging_monitor._shipper import Shipper, describe
 from penstock_logging_monitor._staging import EXTENSION, Compression
-from penstock_logging_monitor._statistics import MonitorStatistics
+from penstock_logging_monitor._statistics import MonitorStatistics, Sight
+from penstock_logging_monitor._survey import survey
 from penstock_logging_monitor._threads import in_thread
 
 if TYPE_CHECKING:
@@ -27,10 +33,10 @@ if TYPE_CHECKING:
 
     from penstock_logging_monitor._target import Target
 
-_log = logging.getLogger(__name__)
-
 _DRAIN_INTERVAL = 0.1  # seconds between looks while draining
 _QUIET_LOOKS = 2  # a rename can hide a file from one listing, not from two
+_DAY = 24 * 60 * 60.0  # seconds
+_BLIND = "*blind"
 
 
 class LogMonitorService:
@@ -51,10 +57,21 @@ class LogMonitorService:
         scan_interval: Seconds between two looks at the directory.
         compress: ``"gzip"``, or ``"none"``.
         concurrency: Files on their way at once.
+        keep_shipped: Whether shipped files are kept, in ``shipped/`` below the directory.
+        retention_days: Days after its last line for which a file is kept that was shipped, or is complete and has no
+            archive to go to. None: for ever.
+        max_disk: Bytes that the log files may take here. Beyond it the oldest are **dropped**: copies of shipped ones
+            first, then such as are in no archive, which is counted. None: nothing is ever dropped.
+        app_name: Application whose files of the older naming, without a header, are looked after. None:
+            ``APP_NAME_FOR_LOGGER``, else ``unknown_app``.
+        process_name: Process whose rotated files of the older naming are this monitor's own. None: ``PROCESS_NAME``,
+            else ``worker-{pid}``.
 
     Attributes:
         directory: Directory of the log files.
         target: The archive; None: there is none, and the files of dead writers are closed, and stay.
+        app_name: The application, for files of the older naming.
+        process_name: The process, for files of the older naming.
 
     Raises:
         ValueError: Two arguments contradict each other, or one is malformed.
@@ -74,11 +91,15 @@ class LogMonitorService:
         scan_interval: float = 1.0,
         compress: Compression = "gzip",
         concurrency: int = 4,
+        keep_shipped: bool = False,
+        retention_days: float | None = None,
+        max_disk: int | None = None,
+        app_name: str | None = None,
+        process_name: str | None = None,
     ) -> None:
         if compress not in EXTENSION:
             raise ValueError(f"compress must be 'gzip' or 'none', not {compress!r}")
-        if scan_interval <= 0:
-            raise ValueError(f"scan_interval must be more than 0 seconds, not {scan_interval}")
+        require_positive(scan_interval=scan_interval, retention_days=retention_days, max_disk=max_disk)
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         self.directory = choose_logs_dir(logs_dir)
@@ -90,13 +111,24 @@ class LogMonitorService:
             connection_string=connection_string,
             credential=credential,
         )
+        self._older = choose_older_rules(app_name, process_name)
+        self.app_name, self.process_name = self._older.app, self._older.process
         self._scan_interval = scan_interval
         self._compression: Compression = compress
         self._concurrency = concurrency
+        self._keep = self.directory / SHIPPED if keep_shipped else None
+        self._retention = None if retention_days is None else retention_days * _DAY
+        self._retained = Retention(self.directory, self._retention)
+        self._max_disk = max_disk
         self._statistics = MonitorStatistics()
+        self._notices = Notices()
         self._patience = Patience(time.monotonic)
         self._task: asyncio.Task[None] | None = None
-        self._blind = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it looks after the directory."""
+        return self._task is not None and not self._task.done()
 
     async def initialize(self) -> None:
         """Start to look; a second call changes nothing.
@@ -112,11 +144,15 @@ class LogMonitorService:
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.target:
             await self.target.open()
+        self._policy = await in_thread(self._make_policy)
+        self._shipper = self._make_shipper(self.target) if self.target else None
         self._draining = asyncio.Event()
         self._task = asyncio.create_task(self._watch(), name="penstock-log-monitor")
 
     async def shutdown(self, drain: float = 28.0) -> list[str]:
         """Ship what there is, wait for living writers and ship theirs too, then stop.
+
+        What failed before is tried again at once, however long it was to wait.
 
         Args:
             drain: Seconds until it stops in any case. Nothing is lost by that: what stays is the next monitor's.
@@ -128,17 +164,20 @@ class LogMonitorService:
         if task is None:
             return []
         close_own_file()
+        self._patience.end_all_waits()
         self._draining.set()
         try:
             await asyncio.wait({task}, timeout=drain)
         finally:
             task.cancel()
             await asyncio.wait({task})
+            if self._shipper:
+                await self._shipper.stop()
             if self.target:
                 await self.target.close()
         if not task.cancelled():
             task.result()
-        return [path.name for path in await in_thread(logs_oldest_first, self.directory)]
+        return [entry.name for entry in await in_thread(logs_oldest_first, self.directory)]
 
     def statistics(self) -> MonitorStatistics:
         """Return a copy of the counts."""
@@ -153,28 +192,60 @@ class LogMonitorService:
     ) -> None:
         await self.shutdown()
 
+    async def survey(self) -> Sight:
+        """Look at the directory without changing anything in it; also while no monitor runs.
+
+        Raises:
+            OSError: The directory cannot be listed.
+        """
+        return await in_thread(lambda: survey(self.directory, self._make_policy(), now=time.time()))
+
+    def _make_policy(self) -> Policy:
+        domain = LockDomain.of(self.directory)
+        return Policy(
+            shipping=self.target is not None,
+            older=self._older,
+            domain=domain,
+            leases=Leases(self.directory, domain),
+            retention=self._retention,
+            max_disk=self._max_disk,
+        )
+
+    def _make_shipper(self, target: Target) -> Shipper:
+        domain = self._policy.domain
+        return Shipper(
+            target=target,
+            compression=self._compression,
+            limit=self._concurrency,
+            counts=self._statistics,
+            patience=self._patience,
+            notices=self._notices,
+            keep=self._keep,
+            part_mark=f".{domain.boot_id}" if domain.shared else "",
+        )
+
     async def _watch(self) -> None:
         """Look again and again; once draining, until there is nothing more to wait for."""
         quiet = 0
-        while True:
+        while quiet < _QUIET_LOOKS:
             draining = self._draining.is_set()
-            quiet = quiet + 1 if await self._look() and draining else 0
-            if quiet == _QUIET_LOOKS:
-                return
-            await self._rest()
+            look = await self._look()
+            quiet = quiet + 1 if draining and look and look.settled else 0
+            if not (look and look.cut_short):
+                await self._rest()
 
-    async def _look(self) -> bool:
-        """Look once; say whether there is nothing to wait for."""
-        look = Pass(self.directory, self.target, self._compression, self._statistics, self._patience)
+    async def _look(self) -> Pass | None:
+        """Look once; None when the directory cannot be looked at."""
+        look = Pass(self.directory, self._policy, self._shipper, self._statistics, self._notices)
         try:
-            await look.run(self._concurrency)
-        except OSError as error:
-            if not self._blind:
-                _log.warning("cannot look at the log files, and will try again: %s", error)
-            self._blind = True
-            return False
-        self._blind = False
-        return look.settled
+            await in_thread(self._policy.leases.renew)
+            await look.run()
+            self._statistics.expired += await in_thread(self._retained.enforce)
+        except Exception as error:  # noqa: BLE001  # whatever it is: a monitor that has ended ships nothing
+            self._notices.tell(_BLIND, f"cannot look after the log files, and will try again: {describe(error)}")
+            return None
+        self._notices.ended(_BLIND, f"the log files in {self.directory} can be looked after again")
+        return look
 
     async def _rest(self) -> None:
         """Wait for the next look, or for the order to drain."""

@@ -1,7 +1,7 @@
 """Names of log files and of the blobs they become; pure functions of the header.
 
 A current file is named for people (``{app}-{process}.current.log``), a closed one also for uniqueness
-(``{app}-{process}__{day}.{host}-{start}-{seq}.log``). The blob name is fixed by the header alone, before the
+(``{app}-{process}__{day}.{host}-{start}-{seq}-{inode}.log``). The blob name is fixed by the header alone, before the
 upload: any monitor that ships the file, however often, arrives at the same one, and create-only writing keeps it so.
 """
 
@@ -28,16 +28,16 @@ def current_name(app: str, process: str) -> str:
     return f"{_part(app)}-{_part(process)}{CURRENT}"
 
 
-def closed_name(header: Header, *, inode: int | None = None) -> str:
+def closed_name(header: Header, *, inode: int) -> str:
     """Return the immutable name of a closed file.
 
-    A writer that closes its own file needs no ``inode``: start and sequence are its alone. Whoever closes a dead
-    writer's file adds it: no two files share an inode, so even a hand-made copy is never renamed over the original.
+    The ``inode`` is what no two files share that are there at once. Start and sequence tell one writer's files apart,
+    but a clock that is set back may start a namesake at the same moment, and a hand-made copy has its original's
+    header: neither must be renamed over the other.
     """
-    host = hashlib.sha256(header.host.encode()).hexdigest()[:8]
-    adopted = "" if inode is None else f"-{base36(inode)}"
+    host = hashlib.sha256(header.host.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     prefix = f"{_part(header.app)}-{_part(header.process)}__{_opened(header):%Y-%m-%d}"
-    return f"{prefix}.{host}-{base36(header.start_ns)}-{header.seq}{adopted}{LOG}"
+    return f"{prefix}.{host}-{base36(header.start_ns)}-{header.seq}-{base36(inode)}{LOG}"
 
 
 def set_aside_name(name: str, *, inode: int) -> str:
@@ -51,14 +51,26 @@ def blob_name(header: Header, extension: str = "") -> str:
     The day stands right after the app: a day is listed, or expired by a lifecycle rule, through one prefix.
     """
     opened = _opened(header)
-    folder = f"app={_part(header.app)}/date={opened:%Y-%m-%d}/host={_part(header.host)}/process={_part(header.process)}"
+    folder = folder_of(header.app, f"{opened:%Y-%m-%d}", header.host, header.process)
     return f"{folder}/{opened:%H%M%S}-{base36(header.start_ns)}-{header.seq}{LOG}{extension}"
+
+
+def folder_of(app: str, day: str, host: str, process: str) -> str:
+    """Return the folder of the archive for a process's files of a day."""
+    parts = {"app": app, "date": day, "host": host, "process": process}
+    return "/".join(f"{key}={_segment(value)}" for key, value in parts.items())
 
 
 def conflict_name(name: str, sha256: str) -> str:
     """Return the blob name for a file whose own name is taken by other content."""
     stem, dot, extension = name.rpartition(LOG)
     return f"{stem}.conflict-{sha256[:8]}{dot}{extension}"
+
+
+def content_name(name: str, sha256: str) -> str:
+    """Return the blob name for a file where what is there cannot be compared: who finds it taken knows by what."""
+    stem, dot, extension = name.rpartition(LOG)
+    return f"{stem}-{sha256[:16]}{dot}{extension}"
 
 
 def is_log(name: str) -> bool:
@@ -83,6 +95,12 @@ def base36(number: int) -> str:
 
 def _part(text: str) -> str:
     return _UNSAFE.sub("_", text)[:_LONGEST_PART]
+
+
+def _segment(text: str) -> str:
+    """Make a part fit to stand before a slash: Blob Storage refuses a dot there."""
+    part = _part(text)
+    return part[:-1] + "_" if part.endswith(".") else part
 
 
 def _opened(header: Header) -> datetime:

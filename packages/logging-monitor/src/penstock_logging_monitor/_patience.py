@@ -1,18 +1,30 @@
-"""How long to leave a file alone after an upload that failed."""
+"""How long to leave a file, or the archive, alone after a failure; and when a file is poison."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+ARCHIVE = "*archive"  # no log file has this name
+
 _FIRST = 1.0  # seconds
 _LONGEST = 60.0  # seconds
+_POISON = 3  # refusals for good
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    refusals: int = 0
+    not_before: float = 0.0
+    arrivals: int = 0
 
 
 class Patience:
-    """Remembers failures by file name: the wait doubles from one to sixty seconds, or is what the archive asked for.
+    """Remembers failures by name: the wait doubles from one to sixty seconds, or is what the archive asked for.
 
     Args:
         monotonic: Seconds.
@@ -20,20 +32,39 @@ class Patience:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._failures: dict[str, _Failures] = {}
+        self._arrivals = 0
 
     def allows(self, name: str) -> bool:
-        """Say whether the file may be tried now."""
-        _, not_before = self._failures.get(name, (0, 0.0))
-        return self._monotonic() >= not_before
+        """Say whether a file, or the archive, may be tried now."""
+        return name not in self._failures or self._monotonic() >= self._failures[name].not_before
 
-    def failed(self, name: str, retry_after: float | None) -> bool:
-        """Note a failure; say whether it is the file's first."""
-        count, _ = self._failures.get(name, (0, 0.0))
-        wait = min(_FIRST * 2**count, _LONGEST) if retry_after is None else retry_after
-        self._failures[name] = (count + 1, self._monotonic() + wait)
-        return count == 0
+    def failed(self, name: str, retry_after: float | None, *, for_good: bool = False) -> bool:
+        """Note a failure; say whether the file is poison.
 
-    def forget_all_but(self, names: Collection[str]) -> None:
+        Poison is what the archive refuses for good, again and again, while it takes other files: if it takes none, it
+        is the archive that somebody must look after.
+        """
+        failures = self._failures.setdefault(name, _Failures(arrivals=self._arrivals))
+        failures.refusals += for_good
+        now = self._monotonic()
+        if now >= failures.not_before:  # several fail at once, and are one failure of the archive
+            failures.not_before = now + min(_FIRST * 2**failures.count, _LONGEST)
+            failures.count += 1
+        if retry_after is not None:
+            failures.not_before = now + retry_after
+        return failures.refusals >= _POISON and self._arrivals > failures.arrivals
+
+    def arrived(self) -> None:
+        """Note that the archive took a file."""
+        self._arrivals += 1
+        self._failures.pop(ARCHIVE, None)
+
+    def end_all_waits(self) -> None:
+        """Let everything be tried at once, because there may be no later."""
+        for failures in self._failures.values():
+            failures.not_before = 0.0
+
+    def forget_files_but(self, names: Collection[str]) -> None:
         """Drop what is remembered of files that are gone."""
-        self._failures = {name: failure for name, failure in self._failures.items() if name in names}
+        self._failures = {name: seen for name, seen in self._failures.items() if name in names or name == ARCHIVE}

@@ -24,7 +24,23 @@ class Action(Enum):
     KEEP = auto()
     """It is complete and stays here, because there is no archive."""
     LEAVE = auto()
-    """It is not ours to judge."""
+    """It is not ours to judge, or not yet."""
+    AWAIT_LEASE = auto()
+    """It was written on another host, where the lock may be held unseen."""
+    EXPIRE = auto()
+    """It stayed here for as long as it was to."""
+    COPY = auto()
+    """Nobody can know whether its writer lives: what it holds belongs into the archive, and the file stays."""
+    QUARANTINE = auto()
+    """Its first line is a damaged header of ours: nothing can be said of its lines, and somebody should see it."""
+
+
+class Trouble(Enum):
+    """What can be wrong with a first line that begins as a header of ours does."""
+
+    HALF_WRITTEN = "its header is half-written: its writer died before it could log anything"
+    DAMAGED = "its header is damaged"
+    NEWER = "its header is of a newer format: upgrade this monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +52,16 @@ class LogFacts:
         size: Bytes.
         header: Its first line; None when that is not a header of ours.
         header_size: Bytes of the first line, with its line feed.
+        written: When it was last written, in epoch seconds.
+        trouble: What is wrong with the header, if there should be one.
     """
 
     name: str
     size: int
     header: Header | None
     header_size: int
+    written: float = 0.0
+    trouble: Trouble | None = None
 
 
 def decide(facts: LogFacts, *, shipping: bool) -> Action:
@@ -53,6 +73,8 @@ def decide(facts: LogFacts, *, shipping: bool) -> Action:
     """
     if facts.size == 0 and is_current(facts.name):
         return Action.REMOVE
+    if facts.trouble in (Trouble.HALF_WRITTEN, Trouble.DAMAGED):
+        return Action.QUARANTINE
     if facts.header is None:
         return Action.LEAVE
     if facts.size <= facts.header_size:

@@ -43,10 +43,27 @@ class Staged:
         return facts | {"torn": "1"} if self.torn else facts
 
 
-def stage(source: Path, part: Path, compression: Compression) -> Staged:
+def stage(
+    source: Path,
+    part: Path,
+    compression: Compression,
+    *,
+    headers: int = 1,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> Staged | None:
     """Read a log file once: compress it into ``part`` (unless it stays as it is), hash it and count its lines.
 
     The same content gives the same bytes every time, so that an archive can tell a repeated upload from a conflict.
+
+    Args:
+        source: The log file.
+        part: Where to pack it.
+        compression: How to.
+        headers: Lines at its beginning that are no records.
+        is_abandoned: Asked again and again whether nobody waits for the end of this any more.
+
+    Returns:
+        The staged file; None if it was abandoned.
 
     Raises:
         OSError: The file cannot be read, or the compressed one not written.
@@ -54,6 +71,8 @@ def stage(source: Path, part: Path, compression: Compression) -> Staged:
     digest, length, feeds, last = hashlib.sha256(), 0, 0, b""
     with source.open("rb") as log, _packing(part, compression) as pack:
         while chunk := log.read(_CHUNK):
+            if is_abandoned():
+                return None
             digest.update(chunk)
             length += len(chunk)
             feeds += chunk.count(b"\n")
@@ -61,7 +80,7 @@ def stage(source: Path, part: Path, compression: Compression) -> Staged:
             if pack:
                 pack(chunk)
     path = source if compression == "none" else part
-    return Staged(path, digest.hexdigest(), length, max(feeds - 1, 0), torn=last != b"\n")
+    return Staged(path, digest.hexdigest(), length, max(feeds - headers, 0), torn=last != b"\n")
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class CurrentFile:
         if not self.is_at_its_name():
             return
         if self.has_records:
-            self.path.rename(self.path.with_name(closed_name(self.header)))
+            self.path.rename(self.path.with_name(closed_name(self.header, inode=self.identity[1])))
         else:
             self.path.unlink()
 

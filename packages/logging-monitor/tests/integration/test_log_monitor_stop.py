@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from conftest import Logs
 
@@ -41,9 +45,9 @@ def process(*command: str) -> Iterator[subprocess.Popen[str]]:
             running.kill()
 
 
-def monitor(logs: Logs, archive: Path, drain: str) -> list[str]:
+def monitor(logs: Logs, archive: Path, drain: str, *more: str) -> list[str]:
     where = ["--logs-dir", str(logs.directory), "--target", str(archive)]
-    return ["-m", "penstock_logging_monitor", "run", *where, "--scan-interval", "0.05", "--drain", drain]
+    return ["-m", "penstock_logging_monitor", "run", *where, "--scan-interval", "0.05", "--drain", drain, *more]
 
 
 def say(writer: subprocess.Popen[str], message: str) -> None:
@@ -103,3 +107,44 @@ def test_when_its_time_is_up_it_says_what_stays(logs: Logs, tmp_path: Path) -> N
     assert shipping.returncode == 0
     assert "1 stay" in output
     assert "shop-slow.current.log" in output
+
+
+def test_names_that_no_terminal_can_show_are_shown_escaped(logs: Logs, tmp_path: Path) -> None:
+    logs.directory.mkdir()
+    for name in (b"caf\xe9.log", b"new\nline.log"):
+        Path(os.fsdecode(os.fsencode(logs.directory) + b"/" + name)).write_text("not ours\n")
+
+    with process(*monitor(logs, tmp_path / "archive", "30")) as shipping:
+        first_line(shipping)
+        shipping.send_signal(signal.SIGTERM)
+        output, errors = shipping.communicate(timeout=20)
+
+    assert shipping.returncode == 0
+    assert sorted(output.splitlines()[1:]) == ["  caf\\udce9.log", "  new\\nline.log"]
+    assert errors == ""
+
+
+def test_while_it_runs_it_can_be_scraped(logs: Logs, tmp_path: Path) -> None:
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    archive = tmp_path / "archive"
+    logs.dead_writer("last words")
+
+    with process(*monitor(logs, archive, "30", "--metrics", port)) as shipping:
+        first_line(shipping)
+        deadline = time.monotonic() + 20
+        while "penstock_logs_adopted_files_total 1.0" not in (text := scrape(port)):
+            assert time.monotonic() < deadline, text
+            time.sleep(0.02)
+        shipping.send_signal(signal.SIGTERM)
+        shipping.communicate(timeout=20)
+
+    assert shipping.returncode == 0
+    assert logs.messages("*.gz", below=archive) == ["last words"]
+
+
+def scrape(port: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text

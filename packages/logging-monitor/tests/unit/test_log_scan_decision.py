@@ -65,7 +65,7 @@ def test_a_header_reads_back_as_it_was_written(header: Header) -> None:
 def test_names_are_harmless_whatever_the_header_says(header: Header) -> None:
     allowed = set(string.ascii_letters + string.digits + "._~+-")
 
-    for name in (current_name(header.app, header.process), closed_name(header), closed_name(header, inode=7)):
+    for name in (current_name(header.app, header.process), closed_name(header, inode=7)):
         assert set(name) <= allowed
         assert len(name) <= 255
     parts = blob_name(header, ".gz").split("/")
@@ -76,8 +76,13 @@ def test_names_are_harmless_whatever_the_header_says(header: Header) -> None:
 @given(one=headers, other=headers)
 def test_two_files_of_a_writer_never_share_a_name(one: Header, other: Header) -> None:
     if (one.start_ns, one.seq) != (other.start_ns, other.seq):
-        assert closed_name(one) != closed_name(other)
+        assert closed_name(one, inode=1) != closed_name(other, inode=1)
         assert blob_name(one) != blob_name(other)
+
+
+@given(header=headers)
+def test_even_two_files_with_the_same_header_never_share_a_name(header: Header) -> None:
+    assert closed_name(header, inode=1) != closed_name(header, inode=2)
 
 
 def test_a_header_of_an_unknown_major_version_is_not_ours_to_read() -> None:

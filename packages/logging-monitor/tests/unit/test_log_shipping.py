@@ -85,6 +85,17 @@ async def test_a_closed_file_moves_to_the_place_that_its_header_fixes(logs: Logs
     assert (service.statistics().created, service.statistics().shipped) == (1, 1)
 
 
+async def test_archived_files_may_be_read_by_whom_the_umask_lets(logs: Logs, tmp_path: Path) -> None:
+    logs.dead_writer("a line")
+    ours = tmp_path / "ours"
+    ours.touch()
+
+    await drain(logs, tmp_path / "archive")
+
+    (blob,) = (tmp_path / "archive").rglob("*.gz")
+    assert blob.stat().st_mode == ours.stat().st_mode
+
+
 async def test_a_dead_writers_file_is_adopted(logs: Logs, tmp_path: Path) -> None:
     logs.dead_writer("last words")
 
@@ -185,6 +196,37 @@ async def test_an_upload_whose_end_nobody_saw_is_recognized(logs: Logs, tmp_path
     assert service.statistics().same == 1
     assert logs.messages("*.gz", below=tmp_path / "archive") == ["once"]
     assert logs.names() == []
+
+
+async def test_a_log_that_another_zlib_packed_is_recognized_by_what_was_logged(
+    logs: Logs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = logs.dead_writer("once")
+    copy = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("penstock_logging_monitor._staging._LEVEL", 0)
+        await drain(logs, tmp_path / "archive")
+    path.write_bytes(copy)
+
+    service = await drain(logs, tmp_path / "archive")
+
+    assert service.statistics().same == 1
+    assert logs.messages("*.gz", below=tmp_path / "archive") == ["once"]
+
+
+async def test_a_damaged_file_in_the_archive_is_kept_and_ours_put_beside_it(logs: Logs, tmp_path: Path) -> None:
+    path = logs.dead_writer("once")
+    copy = path.read_bytes()
+    await drain(logs, tmp_path / "archive")
+    (blob,) = (tmp_path / "archive").rglob("*.gz")
+    blob.write_bytes(blob.read_bytes()[:30])
+    path.write_bytes(copy)
+
+    service = await drain(logs, tmp_path / "archive")
+
+    assert service.statistics().conflicts == 1
+    assert logs.messages("*.conflict-*.gz", below=tmp_path / "archive") == ["once"]
+    assert len(blob.read_bytes()) == 30
 
 
 async def test_other_content_under_the_name_is_kept_and_ours_put_beside_it(logs: Logs, tmp_path: Path) -> None:
@@ -293,6 +335,20 @@ async def test_shutdown_ends_by_its_deadline_and_names_what_stays(logs: Logs) ->
 
     assert logs.names() == [staying]
     assert logs.messages(staying) == ["left over"]
+
+
+async def test_shutdown_waits_for_no_huge_file_to_be_compressed(logs: Logs, tmp_path: Path) -> None:
+    huge = logs.dead_writer("huge")
+    os.truncate(huge, 8 * 1024**3)  # takes half a minute and more to compress
+    service = LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01)
+    await service.initialize()
+    await until(lambda: logs.names("*.part") != [])
+
+    async with asyncio.timeout(10):
+        (staying,) = await service.shutdown(drain=0)
+
+    assert logs.names() == [staying]
+    assert (logs.directory / staying).stat().st_size == 8 * 1024**3
 
 
 @pytest.mark.usefixtures("fresh_root")

@@ -54,7 +54,9 @@ class Book:
         """Charge the whole window, because nobody knows what was granted before ``now``."""
         tpm, rpm = self.limits.tpm, self.limits.rpm
         everything = Order(app="", tokens=tpm, max_tokens=tpm, requests=rpm)
-        self._settle(self._enter(f"{self._instance}-0", everything, tpm, now), tpm, exact=False)
+        grant = self._enter(f"{self._instance}-0", everything, tpm, now)
+        self._settle(grant, tpm, exact=False)
+        self._tell(grant)
 
     def restore(self, charges: Iterable[Charge], now: float) -> None:
         """Take over what another ledger of this pool charged, before anything is granted here.
@@ -65,13 +67,27 @@ class Book:
         """
         for charge in charges:
             if charge.at + self.terms.span > now:
-                grant = self._enter(charge.id, charge.order, self.cost(charge.order), charge.at)
-                grant.renewed = True
-                if charge.state == "settled":
-                    self._settle(grant, charge.used or 0, exact=charge.exact)
-                elif charge.state != "open":
-                    self._withdraw(grant, charge.state)
+                self.follow(charge)
         self._age(now)
+
+    def follow(self, charge: Charge) -> Grant:
+        """Take over how one grant stands by the word of another ledger that goes on with this one's window.
+
+        Such words come in the order in which they were spoken. What this ledger knows already changes nothing.
+        """
+        grant = self._by_id.get(charge.id)
+        if grant is None or grant.at != charge.at:
+            if grant is not None and grant.state == "open":
+                self._withdraw(grant, "moved")
+            grant = self._enter(charge.id, charge.order, self.cost(charge.order), charge.at)
+            grant.renewed = True
+        if grant.state != "open" or charge.state == "open":
+            return grant
+        if charge.state == "settled":
+            self._settle(grant, charge.used or 0, exact=charge.exact)
+        else:
+            self._withdraw(grant, charge.state)
+        return grant
 
     def charges(self, now: float) -> Iterator[Charge]:
         """Return how each grant in the window stands, in the order of their times: what `restore` takes."""

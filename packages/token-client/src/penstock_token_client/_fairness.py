@@ -32,6 +32,14 @@ class FairShares:
         self._clocks: dict[str, float] = {}
         self._many = _FEW
 
+    def clocks(self) -> tuple[float, dict[str, float]]:
+        """Return virtual time, and the clock of each app that has one: what `follow` takes."""
+        return self._virtual, dict(self._clocks)
+
+    def follow(self, virtual: float, clocks: Mapping[str, float]) -> None:
+        """Go on with the clocks of another process."""
+        self._virtual, self._clocks = virtual, dict(clocks)
+
     def start(self, app: str) -> float:
         """Return where the app's next order starts; the lowest is next."""
         return max(self._virtual, self._clocks.get(app, 0.0))

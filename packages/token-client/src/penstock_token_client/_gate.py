@@ -28,6 +28,11 @@ class Poll:
         self.waiter = waiter
         self.future: asyncio.Future[Grant | None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def ticket(self) -> str:
+        """What names its place."""
+        return self.waiter.ticket
+
 
 class Gate:
     """Owns a pool, and wakes those who wait.

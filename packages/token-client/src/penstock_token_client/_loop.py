@@ -43,6 +43,9 @@ class Lesson:
         tpm: The limit that Azure named last.
         tpm_until: Until when that holds.
         paused_until: Until when Azure wants nothing.
+        distances: By how much the margin, the margin of the sub-window and the part that is held back were raised
+            last, and when.
+        doubted_until: Until when Azure is not taken to count less than we estimate.
     """
 
     bias: float
@@ -50,6 +53,8 @@ class Lesson:
     tpm: int
     tpm_until: float
     paused_until: float
+    distances: tuple[tuple[float, float], ...] = ()
+    doubted_until: float = -math.inf
 
 
 class ClosedLoop:
@@ -58,6 +63,9 @@ class ClosedLoop:
     Args:
         limits: The pool's limits, as configured.
         doubt: Seconds after a 429 for tokens in which Azure is not taken to count less than we estimate.
+
+    Attributes:
+        next_look: The time from which on the terms are worked out anew.
     """
 
     def __init__(self, limits: Limits, *, doubt: float = 600.0) -> None:
@@ -67,7 +75,7 @@ class ClosedLoop:
         self._throttling = Throttling(limits)
         self._calibration = Calibration(limits.window, limits.tpm)
         self._completions = Completions(limits.learn_max_tokens)
-        self._next_look = -math.inf
+        self.next_look = -math.inf
         self._fresh: list[Grant] = []
         self._answers: list[Answer] = []
 
@@ -76,6 +84,8 @@ class ClosedLoop:
         limits = self._limits
         self._calibration = Calibration(limits.window, limits.tpm, bias=lesson.bias, unaccounted=lesson.unaccounted)
         self._throttling.restore(lowered=lesson.tpm, lowered_until=lesson.tpm_until, paused_until=lesson.paused_until)
+        self._throttling.keep_distances(lesson.distances)
+        self._doubted_until = lesson.doubted_until
 
     def lesson(self) -> Lesson:
         """Return what is worth keeping."""
@@ -87,6 +97,8 @@ class ClosedLoop:
             tpm=tpm,
             tpm_until=tpm_until,
             paused_until=paused_until,
+            distances=self._throttling.distances(),
+            doubted_until=self._doubted_until,
         )
 
     def blind(self, now: float) -> None:
@@ -120,7 +132,7 @@ class ClosedLoop:
         if self._throttling.refuse(usage, grant.tokens, now) == "tokens":
             self._doubted_until = now + self._doubt
         self._calibration.withdrawn(grant)
-        self._next_look = now
+        self.next_look = now
 
     def _digest(self) -> None:
         """Count and learn from what was noted, all at once, because few look at it."""
@@ -135,9 +147,12 @@ class ClosedLoop:
 
     def look(self, ledger: Ledger, now: float) -> None:
         """Let the ledger go by what is known by now: at once after a refusal, otherwise now and then."""
-        if now < self._next_look:
-            return
-        self._next_look = now + self._limits.window / _LOOKS
+        if now >= self.next_look:
+            self._look(ledger, now)
+
+    def _look(self, ledger: Ledger, now: float) -> None:
+        """Work out the terms."""
+        self.next_look = now + self._limits.window / _LOOKS
         self._digest()
         terms = self._limits.terms(
             tpm=self._tpm(now),

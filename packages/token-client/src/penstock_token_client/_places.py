@@ -12,12 +12,12 @@ from __future__ import annotations
 import bisect
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from ._ledger import Order
+    from ._grant import Order
     from ._sharing import Sharing
 
 _TICKET = re.compile(r"([0-9a-z]{1,32})-([0-9a-f]{1,12})-([0-9]{1,12})")
@@ -31,10 +31,36 @@ class QueueFullError(Exception):
     """Raised when so many callers of an app wait that there is no place for another."""
 
 
-class Waiter:
-    """One place in the line; ``absent_since`` is None while its caller is there, ``until`` is when it gives up."""
+class Place(NamedTuple):
+    """How one place stands, whole: what another process goes by.
 
-    __slots__ = ("absent_since", "order", "rank", "since", "ticket", "until")
+    Attributes:
+        ticket: Names it, and says where in the line it is.
+        order: What its caller waits for.
+        since: Since when, in seconds of the line's clock.
+        absent_since: Since when its caller is absent; None while it is there.
+        home: The process in which its caller polls.
+        gone: Whether it is no more.
+    """
+
+    ticket: str
+    order: Order
+    since: float
+    absent_since: float | None = None
+    home: str = ""
+    gone: bool = False
+
+
+class Waiter:
+    """One place in the line.
+
+    Attributes:
+        absent_since: Since when its caller is absent; None while it is there.
+        home: The process in which its caller polls, if there are several.
+        until: When it gives up.
+    """
+
+    __slots__ = ("absent_since", "home", "order", "rank", "since", "ticket", "until")
 
     def __init__(self, order: Order, rank: Rank, ticket: str, since: float) -> None:
         self.order = order
@@ -42,7 +68,12 @@ class Waiter:
         self.ticket = ticket
         self.since = since
         self.until = math.inf
+        self.home = ""
         self.absent_since: float | None = None
+
+    def place(self, *, gone: bool = False) -> Place:
+        """Return how it stands, as something that no longer changes."""
+        return Place(self.ticket, self.order, self.since, self.absent_since, self.home, gone)
 
 
 class Places:
@@ -53,18 +84,28 @@ class Places:
         instance: Text that no other line uses; tickets begin with it.
         opened: The time at which the line opens.
         epoch: What to add to the times told here to get seconds that mean the same in every process.
+        on_place: Is told of each change of a place, in order.
 
     Attributes:
         by_ticket: Every place by its ticket, be its caller there or not.
+        latest: The millisecond of the last new place, and how many new places there were.
     """
 
-    def __init__(self, sharing: Sharing, *, instance: str, opened: float, epoch: float) -> None:
+    def __init__(
+        self,
+        sharing: Sharing,
+        *,
+        instance: str,
+        opened: float,
+        epoch: float,
+        on_place: Callable[[Place], None] | None = None,
+    ) -> None:
         self._sharing = sharing
         self._instance = instance
         self._opened = opened
         self._epoch = epoch
-        self._count = 0
-        self._latest = 0
+        self._on_place = on_place
+        self.latest = 0, 0
         self._flows: dict[str, list[Waiter]] = {}
         self.by_ticket: dict[str, Waiter] = {}
         self._by_key: dict[tuple[str, str], Waiter] = {}
@@ -123,6 +164,24 @@ class Places:
         self.put(waiter)
         return waiter
 
+    def follow(self, place: Place) -> None:
+        """Take over how one place stands by the word of another process."""
+        waiter = self.by_ticket.get(place.ticket)
+        if waiter is not None and place.gone:
+            self.remove(waiter)
+        if place.gone:
+            return
+        if waiter is None:
+            waiter = Waiter(place.order, _read(place.ticket), place.ticket, place.since)
+            self.put(waiter)
+        waiter.absent_since, waiter.home = place.absent_since, place.home
+        self.tell(waiter)
+
+    def tell(self, waiter: Waiter, *, gone: bool = False) -> None:
+        """Tell of a place that changed."""
+        if self._on_place is not None:
+            self._on_place(waiter.place(gone=gone))
+
     def put(self, waiter: Waiter) -> None:
         """Take in a place by its rank, unless it is there."""
         if waiter.ticket in self.by_ticket:
@@ -144,6 +203,7 @@ class Places:
             del self._flows[app]
         if key is not None and self._by_key.get((app, key)) is waiter:
             del self._by_key[app, key]
+        self.tell(waiter, gone=True)
 
     def find(self, app: str, key: str) -> Waiter | None:
         """Return the place that an app's key names."""
@@ -166,18 +226,18 @@ class Places:
 
     def _next_rank(self, now: float) -> Rank:
         """Return the rank of someone who comes now: behind all others, even if the clocks were set back."""
-        self._count += 1
-        self._latest = max(self._latest, round((now + self._epoch) * 1000))
-        return self._latest, self._count, self._instance
+        latest, count = self.latest
+        self.latest = max(latest, round((now + self._epoch) * 1000)), count + 1
+        return *self.latest, self._instance
 
     def _earlier_rank(self, ticket: str | None, now: float) -> Rank | None:
         """Return the rank that a ticket of an earlier counter gives, or None if it gives none here."""
-        match = _TICKET.fullmatch(ticket or "")
-        if match is None or match[1] == self._instance or now >= self._opened + _COMEBACK:
+        if ticket is None or not _TICKET.fullmatch(ticket) or now >= self._opened + _COMEBACK:
             return None
-        rank = int(match[2], 16), int(match[3]), match[1]
-        taken = _write(rank) in self.by_ticket
-        return rank if not taken and rank[0] <= (now + self._epoch) * 1000 else None
+        milliseconds, _, instance = rank = _read(ticket)
+        if instance == self._instance or milliseconds > (now + self._epoch) * 1000 or _write(rank) in self.by_ticket:
+            return None
+        return rank
 
     def _check_depth(self, app: str, now: float) -> None:
         """Refuse another place where there are too many, not counting those who vanished."""
@@ -201,6 +261,12 @@ class Places:
 def _rank(waiter: Waiter) -> Rank:
     """Return what the places of an app are sorted by."""
     return waiter.rank
+
+
+def _read(ticket: str) -> Rank:
+    """Return the rank that a ticket gives."""
+    instance, milliseconds, count = ticket.split("-")
+    return int(milliseconds, 16), int(count), instance
 
 
 def _write(rank: Rank) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._grant import Charge, Grant, Order
     from ._limits import Limits
     from ._loop import Lesson
+    from ._places import Place
     from ._queue import Waiter
     from ._sharing import Sharing
     from ._usage import Usage
@@ -42,6 +43,7 @@ class Pool:
         assume_full: Grant nothing for one window, because nobody knows what was granted before.
         sharing: How those who wait share the pool; None: all apps alike.
         on_change: Is told of each change of a grant, as by `Ledger`.
+        on_place: Is told of each change of a place in the line, as by `WaitQueue`.
 
     Attributes:
         ledger: What is charged.
@@ -59,10 +61,13 @@ class Pool:
         assume_full: bool = False,
         sharing: Sharing | None = None,
         on_change: Callable[[Charge], None] | None = None,
+        on_place: Callable[[Place], None] | None = None,
     ) -> None:
         self.instance = instance
         self.ledger = Ledger(limits, instance=instance, on_change=on_change)
-        self.queue = WaitQueue(self.ledger, instance=instance, sharing=sharing, opened=now, epoch=epoch)
+        self.queue = WaitQueue(
+            self.ledger, instance=instance, sharing=sharing, opened=now, epoch=epoch, on_place=on_place
+        )
         self.loop = ClosedLoop(limits)
         self._totals = Totals()
         if assume_full:
@@ -76,6 +81,17 @@ class Pool:
         self.ledger.restore(charges, now)
         if self.ledger.requests:
             self.loop.blind(now)
+
+    def follow(self, charge: Charge, now: float) -> None:
+        """Take over how a grant stands by the word of another process, which decides on the same pool."""
+        before = self.ledger.named(charge.id, now)
+        was_open = before is not None and before.state == "open"
+        grant = self.ledger.follow(charge)
+        if before is None and grant.state == "open":
+            self.loop.granted(grant)
+            self._totals.add(grant)
+        elif was_open and grant.state == "released":
+            self.loop.released(grant)
 
     def fill(self, now: float) -> None:
         """Charge the whole window, because nobody knows what was granted before ``now``."""
@@ -106,14 +122,15 @@ class Pool:
         """Take the report of a request, and learn from the first; tell whether its grant is known."""
         grant = self.ledger.named(grant_id, now)
         if grant is not None and grant.state == "open":
-            answered = usage.final
-            self.ledger.close(grant, usage.tokens, final=answered)
-            if answered:
-                self.loop.answered(grant, usage, now)
-            else:
-                self.loop.failed(grant, usage, now)
-            self.loop.look(self.ledger, now)
+            self.ledger.close(grant, usage.tokens, final=usage.final)
+            self._learn(grant, usage, now)
         return grant is not None
+
+    def learn(self, grant_id: str, usage: Usage, now: float) -> None:
+        """Learn from the first report of a request, which another process took."""
+        grant = self.ledger.named(grant_id, now)
+        if grant is not None:
+            self._learn(grant, usage, now)
 
     def release(self, grant_id: str, now: float) -> bool:
         """Take back a grant whose request was never sent; tell whether it is known."""
@@ -159,6 +176,14 @@ class Pool:
         held = self.ledger.find(order.app, order.key, now)
         if held is not None and held.order != order:
             raise KeyReusedError
+
+    def _learn(self, grant: Grant, usage: Usage, now: float) -> None:
+        """Learn from a report."""
+        if usage.final:
+            self.loop.answered(grant, usage, now)
+        else:
+            self.loop.failed(grant, usage, now)
+        self.loop.look(self.ledger, now)
 
     def _note(self, grant: Grant) -> Grant:
         """Count a grant that is about to be sent."""

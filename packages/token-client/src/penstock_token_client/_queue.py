@@ -9,7 +9,7 @@ at once. Everything here is synchronous and is told the time.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._backfill import Slack
 from ._fairness import FairShares
@@ -17,14 +17,33 @@ from ._places import Places, QueueFullError, Waiter
 from ._sharing import Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ._ledger import Grant, Ledger, Order
+    from ._places import Place
 
-__all__ = ["QueueFullError", "WaitQueue", "Waiter"]
+__all__ = ["QueueFullError", "Turns", "WaitQueue", "Waiter"]
 
 _NEAR = 200
 """Places of an app's line from which a caller may pass the head."""
+
+
+class Turns(NamedTuple):
+    """Who is next, beside the places themselves: what another process goes by.
+
+    Attributes:
+        app: The app whose turn it is.
+        next_start: When the next of those who waited may start.
+        virtual: Virtual time.
+        clocks: The clock of each app that has one.
+        latest: The millisecond of the last new place, and how many new places there were.
+    """
+
+    app: str | None
+    next_start: float
+    virtual: float
+    clocks: Mapping[str, float]
+    latest: tuple[int, int]
 
 
 class WaitQueue:
@@ -37,6 +56,7 @@ class WaitQueue:
         opened: The time at which the line opens.
         epoch: What to add to the times told here to get seconds that mean the same in every process, so that tickets
             keep the order of arrival when the process is started anew.
+        on_place: Is told of each change of a place, in order.
     """
 
     def __init__(
@@ -47,10 +67,11 @@ class WaitQueue:
         sharing: Sharing | None = None,
         opened: float = 0.0,
         epoch: float = 0.0,
+        on_place: Callable[[Place], None] | None = None,
     ) -> None:
         self.sharing = Sharing() if sharing is None else sharing
         self._ledger = ledger
-        self._places = Places(self.sharing, instance=instance, opened=opened, epoch=epoch)
+        self._places = Places(self.sharing, instance=instance, opened=opened, epoch=epoch, on_place=on_place)
         self._shares = FairShares(self.sharing.weights)
         self._turn: str | None = None
         self._next_start = -math.inf
@@ -78,7 +99,32 @@ class WaitQueue:
             return None
         return self._ledger.grant_now(order, now)
 
-    def join(self, order: Order, now: float, ticket: str | None = None, *, deadline: float | None = None) -> Waiter:
+    def turns(self) -> Turns:
+        """Return who is next."""
+        return Turns(self._turn, self._next_start, *self._shares.clocks(), self._places.latest)
+
+    def follow(self, turns: Turns) -> None:
+        """Go by what another process says of who is next."""
+        self._turn, self._next_start, self._places.latest = turns.app, turns.next_start, turns.latest
+        self._shares.follow(turns.virtual, turns.clocks)
+
+    def follow_place(self, place: Place) -> None:
+        """Go by what another process says of one place."""
+        self._places.follow(place)
+
+    def place(self, ticket: str) -> Waiter | None:
+        """Return the place that a ticket names."""
+        return self._places.by_ticket.get(ticket)
+
+    def join(
+        self,
+        order: Order,
+        now: float,
+        ticket: str | None = None,
+        *,
+        deadline: float | None = None,
+        home: str = "",
+    ) -> Waiter:
         """Return the caller's place: the one that its ticket or its key kept, otherwise a new one.
 
         Args:
@@ -86,6 +132,7 @@ class WaitQueue:
             now: The time.
             ticket: What an earlier answer gave, maybe that of an earlier process.
             deadline: The time at which the caller gives up; its place ends then.
+            home: The process in which the caller polls, if there are several.
 
         Raises:
             QueueFullError: The caller has no place, and its app has too many already.
@@ -97,16 +144,21 @@ class WaitQueue:
             waiter = self._places.add(order, ticket, now)
         waiter.absent_since = None
         waiter.until = math.inf if deadline is None else deadline
+        waiter.home = home
+        self._places.tell(waiter)
         return waiter
 
     def step_out(self, waiter: Waiter, now: float) -> None:
-        """Note that the caller is absent; its place is kept for a while."""
+        """Note that the caller is absent; its place is kept for a while, unless it is gone."""
         waiter.absent_since = now
+        if self.place(waiter.ticket) is waiter:
+            self._places.tell(waiter)
 
     def put_back(self, waiter: Waiter, now: float) -> None:
         """Give a caller whose grant did not reach it its place again; it is absent."""
         waiter.absent_since = now
         self._places.put(waiter)
+        self._places.tell(waiter)
 
     def leave(self, waiter: Waiter) -> None:
         """Give up the place."""

@@ -11,6 +11,8 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._limits import Limits
     from ._usage import Usage
 
@@ -39,6 +41,15 @@ class Fading:
         self._rest = rest
         self._amount = 0.0
         self._since = -math.inf
+
+    def last(self) -> tuple[float, float]:
+        """Return the amount that it was raised to last, and when; 0 if it never was."""
+        return (self._amount, self._since) if self._amount else (0.0, 0.0)
+
+    def restore(self, amount: float, since: float) -> None:
+        """Take over what it was raised to, and when."""
+        if amount:
+            self._amount, self._since = amount, since
 
     def raise_to(self, amount: float, now: float) -> None:
         """Begin anew with an amount."""
@@ -111,6 +122,15 @@ class Throttling:
         """Take over what another process heard."""
         self._lowered, self._lowered_until = min(lowered, self._limits.tpm), lowered_until
         self.paused_until = paused_until
+
+    def distances(self) -> tuple[tuple[float, float], ...]:
+        """Return what is kept away from: what `keep_distances` takes."""
+        return tuple(fading.last() for fading in (self._margin, self._sub_margin, self._reserve))
+
+    def keep_distances(self, distances: Iterable[tuple[float, float]]) -> None:
+        """Take over what another process keeps away from."""
+        for fading, (amount, since) in zip((self._margin, self._sub_margin, self._reserve), distances, strict=False):
+            fading.restore(amount, since)
 
     def heard(self) -> tuple[int, float, float]:
         """Return what `restore` takes: the lowered limit, until when it holds, and the end of the pause."""

@@ -5,8 +5,9 @@ from ._grant import Charge, Grant, Order, State
 from ._ledger import Ledger
 from ._limits import Limits, Settling
 from ._loop import ClosedLoop, Lesson
+from ._places import Place
 from ._pool import KeyReusedError, NeverFitsError, Pool
-from ._queue import QueueFullError, Waiter, WaitQueue
+from ._queue import QueueFullError, Turns, Waiter, WaitQueue
 from ._ratelimit import RateLimit
 from ._sharing import Sharing
 from ._terms import Terms
@@ -23,6 +24,7 @@ __all__ = [
     "Limits",
     "NeverFitsError",
     "Order",
+    "Place",
     "Poll",
     "Pool",
     "QueueFullError",
@@ -31,6 +33,7 @@ __all__ = [
     "Sharing",
     "State",
     "Terms",
+    "Turns",
     "Usage",
     "WaitQueue",
     "Waiter",

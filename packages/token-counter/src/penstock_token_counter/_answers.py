@@ -14,7 +14,7 @@ from aiohttp import web
 from penstock_token_client.protocol import VERSION, ProtocolError
 
 from ._desk import UnknownIdError
-from ._journal import JournalPausedError
+from ._paused import PausedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -93,8 +93,8 @@ def refusing(handler: Handler) -> Handler:
             return refusal(error.status, str(error), headers=error.headers)
         except UnknownIdError as error:
             return refusal(HTTPStatus.NOT_FOUND, str(error), field="request_id")
-        except JournalPausedError as error:
-            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=retry_after(error.retry_after or 0))
+        except PausedError as error:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=retry_after(error.retry_after))
         except web.HTTPRequestEntityTooLarge:
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {LARGEST_BODY} bytes")
 

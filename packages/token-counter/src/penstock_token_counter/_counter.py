@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
@@ -17,6 +18,10 @@ from ._entra import Tokens
 from ._http import build_app
 from ._journal import Journal
 from ._rate import CallRate
+from ._shared_gate import SharedGate
+from ._sole_gate import SoleGate
+from ._store import Store
+from ._store_library import address, library
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from penstock_token_client import Limits, Sharing
+
+    from ._pool_gate import PoolGate
 
 _LAST_ANSWERS = 5.0
 """Seconds for answers under way when the counter stops."""
@@ -45,6 +52,9 @@ class TokenCounter:
         journal: A directory of this counter's own, in which every grant is kept before it is answered. A counter that
             finds its journal there goes on where it was, whatever ended it, and ``assume_idle`` matters only for
             pools of which the journal does not know.
+        store: The URL of a Valkey or Redis server, in which counters that are given the same share their pools.
+        store_options: Further options for the connection, as `redis.asyncio.from_url` takes them, such as
+            ``ssl_ca_certs`` or ``credential_provider``.
         deployments: The name of each pool's deployment, which whoever is granted quota is told.
         access: Who may use the counter; None: everybody who reaches it.
         insecure: Listen where others can reach the counter, although ``access`` asks nobody for a key.
@@ -53,8 +63,9 @@ class TokenCounter:
 
     Raises:
         ValueError: There is no pool, the name of one cannot be part of a path, an option names an unknown one, or
-            others could reach a counter that asks nobody for a key.
-        ImportError: ``access`` accepts tokens of Entra ID, and the extra ``entra`` is not installed.
+            others could reach a counter that asks nobody for a key, the store's URL is none, or there is a journal too.
+        ImportError: ``access`` accepts tokens of Entra ID, or a ``store`` is given, and the extra ``entra`` or
+            ``redis`` is not installed.
         OSError: On entering, when the address is not to be had.
         JournalError: On entering, when the journal cannot be used: another process has it, it cannot be written, or
             another version of this counter wrote it.
@@ -69,6 +80,8 @@ class TokenCounter:
         assume_idle: bool = False,
         sharing: Mapping[str, Sharing] | None = None,
         journal: str | os.PathLike[str] | None = None,
+        store: str | None = None,
+        store_options: Mapping[str, Any] | None = None,
         deployments: Mapping[str, str] | None = None,
         access: Access | None = None,
         insecure: bool = False,
@@ -82,6 +95,11 @@ class TokenCounter:
             for pool in named or {}:
                 if pool not in pools:
                     raise ValueError(f"{option} names the pool {pool!r}, which pools does not")
+        if journal is not None and store is not None:
+            raise ValueError("journal and store exclude each other: what a store keeps needs no journal")
+        if store is not None:
+            address(store)
+            library()
         self._access = Access() if access is None else access
         check_exposure(host, self._access, insecure=insecure)
         self._rate = CallRate(requests_per_second)
@@ -93,6 +111,8 @@ class TokenCounter:
         self._port = port
         self._assume_idle = assume_idle
         self._directory = None if journal is None else Path(journal)
+        self._store_url = store
+        self._store_options = dict(store_options or {})
         self._desks: dict[str, Desk] = {}
         self._ending = contextlib.AsyncExitStack()
 
@@ -105,14 +125,10 @@ class TokenCounter:
     async def __aenter__(self) -> Self:
         """Listen, and take up what the journal knows."""
         async with contextlib.AsyncExitStack() as stack:
-            journal = None if self._directory is None else Journal(self._directory)
-            if journal is not None:
-                stack.push_async_callback(journal.aclose)
-            self._desks = {pool: self._desk(pool, journal) for pool in self._pools}
-            await self._listen(stack)
-            if journal is not None:
-                pools = {pool: desk.gate.pool for pool, desk in self._desks.items()}
-                await journal.open(pools, assume_idle=self._assume_idle)
+            if self._store_url is not None:
+                await self._open_shared(self._store_url, stack)
+            else:
+                await self._open_sole(stack)
             for desk in self._desks.values():
                 desk.opened()
             self._ending = stack.pop_all()
@@ -126,16 +142,38 @@ class TokenCounter:
             desk.gate.close()
         await self._ending.aclose()
 
-    def _desk(self, pool: str, journal: Journal | None) -> Desk:
+    async def _open_sole(self, stack: contextlib.AsyncExitStack) -> None:
+        """Serve pools that this process has to itself."""
+        journal = None if self._directory is None else Journal(self._directory)
+        if journal is not None:
+            stack.push_async_callback(journal.aclose)
+        idle = self._assume_idle
+        for pool, limits in self._pools.items():
+            gate = SoleGate(pool, limits, assume_idle=idle, sharing=self._sharing.get(pool), journal=journal)
+            self._desks[pool] = self._desk(pool, gate)
+        await self._listen(stack)
+        if journal is not None:
+            await journal.open({pool: desk.gate.pool for pool, desk in self._desks.items()}, assume_idle=idle)
+
+    async def _open_shared(self, url: str, stack: contextlib.AsyncExitStack) -> None:
+        """Serve pools that are shared with whoever is given the same store."""
+        store = Store(url, counter=secrets.token_hex(8), options=self._store_options)
+        stack.push_async_callback(store.aclose)
+        gates = {}
+        for pool, limits in self._pools.items():
+            gates[pool] = SharedGate(
+                pool, limits, store, assume_idle=self._assume_idle, sharing=self._sharing.get(pool)
+            )
+            stack.push_async_callback(gates[pool].aclose)
+            self._desks[pool] = self._desk(pool, gates[pool])
+        await self._listen(stack)
+        for gate in gates.values():
+            gate.start()
+        store.listen({pool: gate.wake for pool, gate in gates.items()})
+
+    def _desk(self, pool: str, gate: PoolGate) -> Desk:
         """Return the desk of a pool."""
-        return Desk(
-            pool,
-            self._pools[pool],
-            assume_idle=self._assume_idle,
-            sharing=self._sharing.get(pool),
-            journal=journal,
-            deployment=self._deployments.get(pool),
-        )
+        return Desk(pool, gate, deployment=self._deployments.get(pool))
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         """Open the port."""

@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock_token_client.accounting import Gate, KeyReusedError, NeverFitsError, Order, QueueFullError
+from penstock_token_client.accounting import Grant, KeyReusedError, NeverFitsError, Order, QueueFullError
 from penstock_token_client.protocol import EndAnswer, ProtocolError, grant_id
 
 from ._foreign import ForeignIds
-from ._journal import JournalPausedError
+from ._paused import PausedError
 from ._replies import Replies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from penstock_token_client.accounting import Grant, Limits, Poll, Sharing
     from penstock_token_client.protocol import LockAnswer, LockRequest, ReleaseRequest, ReportRequest
 
-    from ._journal import Journal
+    from ._pool_gate import Poll, PoolGate
 
     TellPlace = Callable[[str], Awaitable[None]]
-
-JOURNAL_STATES = ("none", "replaying", "writing", "paused")
 
 
 class UnknownIdError(LookupError):
@@ -41,39 +38,22 @@ class Desk:
 
     Args:
         pool: Its name.
-        limits: Its limits.
-        assume_idle: Grant from the start, as if nothing had been sent in the last minute.
-        sharing: How its apps share it; None: all alike.
-        journal: Where every change is kept; it knows what was sent in the last minute.
+        gate: What decides.
         deployment: A name that is passed on to whoever is granted quota.
     """
 
-    def __init__(
-        self,
-        pool: str,
-        limits: Limits,
-        *,
-        assume_idle: bool = False,
-        sharing: Sharing | None = None,
-        journal: Journal | None = None,
-        deployment: str | None = None,
-    ) -> None:
+    def __init__(self, pool: str, gate: PoolGate, *, deployment: str | None = None) -> None:
         self.pool = pool
-        recorder = None if journal is None else journal.recorder(pool)
-        assume_full = not assume_idle and journal is None
-        self.gate = Gate(limits, assume_full=assume_full, sharing=sharing, on_change=recorder)
-        self._journal = journal
-        self._replies = Replies(self.gate, deployment)
+        self.gate = gate
+        self._replies = Replies(gate, deployment)
         self._deployment = deployment
         self._refused = 0
-        self._foreign = ForeignIds(
-            pool, instance=self.gate.pool.instance, since=self.gate.clock() + self.gate.pool.ledger.terms.span
-        )
+        self._foreign = ForeignIds(pool, since=gate.clock() + gate.pool.ledger.terms.span)
 
     @property
     def ready(self) -> bool:
-        """Whether locks are answered: what was granted before is known, and the counter does not stop."""
-        return not self.gate.closed and (self._journal is None or self._journal.ready)
+        """Whether locks are answered."""
+        return self.gate.ready
 
     def opened(self) -> None:
         """Note that what was granted before is known."""
@@ -94,26 +74,6 @@ class Desk:
         Raises:
             ProtocolError: The idempotency key names another request.
         """
-        if self._journal is None:
-            return await self._decide(message, tell_place)
-        await self._journal.replayed()
-        if self._journal.paused:
-            return self._replies.paused(), None
-        answer, given = await self._decide(message, tell_place)
-        if given is None:
-            return answer, None
-        try:
-            await self._journal.commit()
-        except JournalPausedError:
-            self.undeliverable(given)
-            return self._replies.paused(), None
-        except asyncio.CancelledError:
-            self.undeliverable(given)
-            raise
-        return answer, given
-
-    async def _decide(self, message: LockRequest, tell_place: TellPlace | None) -> tuple[LockAnswer, Given | None]:
-        """Grant quota in memory."""
         order = Order(
             app=message.app_id,
             tokens=message.token_count,
@@ -122,50 +82,46 @@ class Desk:
             key=message.idempotency_key,
         )
         try:
-            grant = self.gate.try_now(order)
+            asked = await self.gate.ask(order, message.ticket, wait=message.wait_seconds)
+            if asked is None or isinstance(asked, Grant):
+                return self._answered(order, asked)
+            return await self._wait(order, asked, message.wait_seconds, tell_place)
         except NeverFitsError:
             self._refused += 1
             return self._replies.never(order), None
         except KeyReusedError:
             raise ProtocolError("idempotency_key", "idempotency_key names another request already") from None
-        if grant is not None:
-            return self._replies.granted(grant), Given(grant)
-        if message.wait_seconds > 0 and not self.gate.closed:
-            return await self._wait(order, message, tell_place)
-        return self._replies.not_yet(order, None), None
+        except QueueFullError:
+            return self._replies.full(), None
+        except PausedError as error:
+            return self._replies.paused(error), None
 
     def undeliverable(self, given: Given) -> None:
         """Take back a grant whose answer could not be written, forget its key, and keep its place in the line."""
-        self.gate.give_back(given.grant, given.poll)
+        self.gate.undeliverable(given.grant, given.poll)
 
     async def report(self, message: ReportRequest) -> EndAnswer:
         """Settle what a request used.
 
         Raises:
             UnknownIdError: The id is none of ours.
-            JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
+            PausedError: It may be forgotten.
         """
-        await self._replayed()
-        grant_id = _ours(message.request_id)
-        known = self._is_of(message.app_id, grant_id) and self.gate.settle(grant_id, message.usage())
-        await self._commit()
-        return EndAnswer(success=True, known=known)
+        named = _ours(message.request_id)
+        return self._ended(named, known=await self.gate.settle(message.app_id, named, message.usage()))
 
     async def release(self, message: ReleaseRequest) -> EndAnswer:
         """Take back a grant, or a wish, whose request was never sent.
 
         Raises:
             UnknownIdError: The id is none of ours.
-            JournalPausedError: It is noted, and may be forgotten if the counter is killed now.
+            PausedError: It may be forgotten.
         """
-        await self._replayed()
-        if message.request_id is not None:
-            grant_id = _ours(message.request_id)
-            known = self._is_of(message.app_id, grant_id) and self.gate.release(grant_id)
-        else:
-            known = self.gate.withdraw(message.app_id, message.idempotency_key or "")
-        await self._commit()
-        return EndAnswer(success=True, known=known)
+        if message.request_id is None:
+            known = await self.gate.withdraw(message.app_id, message.idempotency_key or "")
+            return EndAnswer(success=True, known=known)
+        named = _ours(message.request_id)
+        return self._ended(named, known=await self.gate.release(message.app_id, named))
 
     def status(self) -> dict[str, Any]:
         """Say how the pool stands."""
@@ -174,48 +130,24 @@ class Desk:
             **self.gate.status(),
             "refused": self._refused,
             "foreign_ids": self._foreign.count,
-            "journal": self._journal_state(),
+            **self.gate.facts,
             "deployment": self._deployment,
         }
 
-    def _is_of(self, app: str, grant_id: str) -> bool:
-        """Tell whether a grant is in the window and belongs to an app; ids are easily guessed."""
-        now = self.gate.clock()
-        grant = self.gate.pool.ledger.named(grant_id, now)
+    def _answered(self, order: Order, grant: Grant | None) -> tuple[LockAnswer, Given | None]:
+        """Answer somebody who did not wait."""
         if grant is None:
-            self._foreign.note(grant_id, now)
-        return grant is not None and grant.order.app == app
-
-    def _journal_state(self) -> str:
-        """Return which of `JOURNAL_STATES` the journal is in."""
-        if self._journal is None:
-            return "none"
-        if not self._journal.ready:
-            return "replaying"
-        return "paused" if self._journal.paused else "writing"
-
-    async def _replayed(self) -> None:
-        """Wait until what was granted before is known."""
-        if self._journal is not None:
-            await self._journal.replayed()
-
-    async def _commit(self) -> None:
-        """Wait until what was decided is durable."""
-        if self._journal is not None:
-            await self._journal.commit()
+            return self._replies.not_yet(order, None), None
+        return self._replies.granted(grant), Given(grant)
 
     async def _wait(
-        self, order: Order, message: LockRequest, tell_place: TellPlace | None
+        self, order: Order, poll: Poll, seconds: float, tell_place: TellPlace | None
     ) -> tuple[LockAnswer, Given | None]:
         """Stand in line for one poll."""
         try:
-            poll = self.gate.join(order, message.ticket)
-        except QueueFullError:
-            return self._replies.full(), None
-        try:
             if tell_place is not None and not poll.future.done():
-                await tell_place(poll.waiter.ticket)
-            grant = await self.gate.wait(poll, message.wait_seconds)
+                await tell_place(poll.ticket)
+            grant = await self.gate.wait(poll, seconds)
         except asyncio.CancelledError:
             self.gate.step_out(poll)
             raise
@@ -224,6 +156,12 @@ class Desk:
         ended = poll.future.done()  # the gate closed, or a later poll took this place
         self.gate.step_out(poll)
         return self._replies.not_yet(order, poll, ended=ended), None
+
+    def _ended(self, named: str, *, known: bool) -> EndAnswer:
+        """Answer a report or a release; an id that is not known may be another counter's."""
+        if not known:
+            self._foreign.note(named, ours=self.gate.pool.instance, now=self.gate.clock())
+        return EndAnswer(success=True, known=known)
 
 
 def _ours(request_id: str) -> str:

@@ -19,22 +19,25 @@ class ForeignIds:
 
     Args:
         pool: The pool's name.
-        instance: What the ids that this counter gives begin with.
         since: The time from which on nobody should have an id of another counter.
     """
 
-    def __init__(self, pool: str, *, instance: str, since: float) -> None:
+    def __init__(self, pool: str, *, since: float) -> None:
         self.count = 0
         self._pool = pool
         self._since = since
-        self._family = {instance}
+        self._family: set[str] = set()
 
     def adopt(self, grant_ids: Iterable[str]) -> None:
         """Take those who gave these grants for ancestors."""
         self._family.update(map(_instance, grant_ids))
 
-    def note(self, grant_id: str, now: float) -> None:
-        """Note a grant that is not known."""
+    def note(self, grant_id: str, *, ours: str, now: float) -> None:
+        """Note a grant that is not known, while ids that this counter gives begin in some way.
+
+        A store that lost a pool begins a new one, and those who had grants of the old one are still its callers.
+        """
+        self._family.add(ours)
         if now < self._since or _instance(grant_id) in self._family:
             return
         self.count += 1

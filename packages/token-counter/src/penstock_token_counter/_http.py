@@ -25,6 +25,7 @@ from ._callers import Callers
 from ._metrics import metrics
 from ._openapi import openapi
 from ._page import add_page
+from ._store_facts import STORE_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -168,7 +169,9 @@ def _readyz(desks: Mapping[str, Desk]) -> Handler:
 
     async def readyz(_: web.Request) -> web.StreamResponse:
         ready = all(desk.ready for desk in desks.values())
-        return answer({"v": VERSION, "ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        store = max((desk.gate.facts["store"] for desk in desks.values()), key=STORE_STATES.index)
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return answer({"v": VERSION, "ready": ready, "store": store}, status)
 
     return readyz
 

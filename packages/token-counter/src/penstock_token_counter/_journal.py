@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ._journal_file import JournalFile
+from ._paused import RETRY_AFTER, PausedError
 from ._records import Entry, JournalError, Moment, batch_line, header_line
 from ._replay import read_history, restore
 
@@ -23,16 +24,9 @@ if TYPE_CHECKING:
     from penstock_token_client.accounting import Charge, Lesson, Pool
 
 _LOG = logging.getLogger(__name__)
-RETRY_AFTER = 1.0
-"""Seconds between two tries to write to a disk that is full."""
 
-
-class JournalPausedError(JournalError):
-    """Raised while nothing can be written, so that nothing can be promised."""
-
-    permanent = False
-    environment = True
-    retry_after = RETRY_AFTER
+JOURNAL_STATES = ("none", "replaying", "writing", "paused")
+_PAUSED = "the counter cannot write its journal, and promises nothing that it might forget"
 
 
 class _Gathering:
@@ -88,6 +82,13 @@ class Journal:
         """Whether the ledgers are what they were before the start."""
         return self._replayed.is_set()
 
+    @property
+    def state(self) -> str:
+        """Which of `JOURNAL_STATES` it is in."""
+        if not self.ready:
+            return "replaying"
+        return "paused" if self.paused else "writing"
+
     def recorder(self, pool: str) -> Callable[[Charge], None]:
         """Return what a pool's ledger tells its changes to."""
 
@@ -121,16 +122,24 @@ class Journal:
         """Wait until the ledgers are what they were before the start."""
         await self._replayed.wait()
 
-    async def commit(self) -> None:
-        """Wait until everything that was recorded so far is durable.
+    def check(self) -> None:
+        """See that something can be written.
 
         Raises:
-            JournalPausedError: It cannot be written.
+            PausedError: It cannot.
         """
         if self._writer is not None and self._writer.done():
             self._writer.result()
         if self.paused:
-            raise JournalPausedError("the journal cannot be written")
+            raise PausedError(_PAUSED)
+
+    async def commit(self) -> None:
+        """Wait until everything that was recorded so far is durable.
+
+        Raises:
+            PausedError: It cannot be written.
+        """
+        self.check()
         gathering = self._next if self._next.entries else self._writing
         if gathering is not None:
             await asyncio.shield(gathering.durable)
@@ -155,7 +164,7 @@ class Journal:
                 await self._write(gathering.entries)
             except OSError as error:
                 self._pause(error)
-                gathering.durable.set_exception(JournalPausedError("the journal cannot be written"))
+                gathering.durable.set_exception(PausedError(_PAUSED))
                 gathering.durable.exception()  # perhaps nobody waits for it
             else:
                 self._resume()

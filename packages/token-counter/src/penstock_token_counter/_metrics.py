@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from ._desk import JOURNAL_STATES
+from ._journal import JOURNAL_STATES
+from ._store_facts import STORE_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,6 +58,8 @@ _APP_COUNTERS = {
     "granted_tokens": ("app_granted_tokens", "Tokens granted to the app."),
 }
 
+_STATES = {"journal": JOURNAL_STATES, "store": STORE_STATES}
+
 
 class Quota(Collector):
     """Reads the desks; the labels are pools, and at most as many apps as a status names.
@@ -85,7 +88,9 @@ class Quota(Collector):
         text = "Answers 429 of Azure that were reported."
         yield _filled(CounterMetricFamily, "http_429", text, ("pool", "cause"), _causes(statuses))
         text = "1 for the state that the journal is in."
-        yield _filled(GaugeMetricFamily, "journal_state", text, ("pool", "state"), _journal(statuses))
+        yield _filled(GaugeMetricFamily, "journal_state", text, ("pool", "state"), _states(statuses, "journal"))
+        text = "1 for the state that the store is in."
+        yield _filled(GaugeMetricFamily, "store_state", text, ("pool", "state"), _states(statuses, "store"))
 
 
 def metrics(desks: Mapping[str, Desk]) -> Handler:
@@ -127,8 +132,6 @@ def _causes(statuses: Statuses) -> Samples:
     ]
 
 
-def _journal(statuses: Statuses) -> Samples:
-    """Return whether the journal of each pool is in a state, for each state."""
-    return [
-        ((pool, state), status["journal"] == state) for pool, status in statuses.items() for state in JOURNAL_STATES
-    ]
+def _states(statuses: Statuses, field: str) -> Samples:
+    """Return whether what keeps each pool is in a state, for each state."""
+    return [((pool, state), status[field] == state) for pool, status in statuses.items() for state in _STATES[field]]

@@ -29,7 +29,7 @@ _REFUSALS = {
     "413": f"The body is longer than {LARGEST_BODY} bytes.",
     "415": "The body does not say that it is JSON.",
     "429": "The caller asks too often.",
-    "503": "The journal cannot be written, or the keys of Entra ID cannot be had.",
+    "503": "The journal or the store cannot be used, or the keys of Entra ID cannot be had.",
 }
 _HEADERS = {
     "401": {"WWW-Authenticate": "How to say who asks."},
@@ -155,7 +155,10 @@ def _open(name: str, summary: str, content: Part) -> Part:
 def _readyz() -> Part:
     """Describe readiness."""
     part = _open("readyz", "Whether locks are answered.", _json("Ready"))
-    not_ready = {"description": "The journal is replayed, or the counter stops.", **_json("Ready")}
+    not_ready = {
+        "description": "The journal is replayed, the store cannot be used, or the counter stops.",
+        **_json("Ready"),
+    }
     return {**part, "responses": {**part["responses"], "503": not_ready}}
 
 

@@ -11,6 +11,7 @@ from penstock_token_client.protocol import DEFAULT_POOL, pool_path
 
 from ._access import check_exposure
 from ._configuration import Configuration, PoolSettings, read_configuration
+from ._store_library import address
 from ._usage import Parser, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Options:
     insecure: bool
     assume_idle: bool
     journal: str | None
+    store: str | None
     requests_per_second: float
     json: bool
     stop_with_stdin: bool
@@ -66,6 +68,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         insecure=given.insecure,
         assume_idle=given.assume_idle,
         journal=given.journal,
+        store=_store(given),
         requests_per_second=given.requests_per_second,
         json=given.json,
         stop_with_stdin=given.stop_with_stdin,
@@ -95,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--headroom", type=float, help=f"share added to prompt estimates (default: {_HEADROOM})")
     add("--assume-idle", action="store_true", help="grant at once, instead of waiting one minute for what went before")
     add("--journal", metavar="DIR", help="directory in which grants are kept, so that a crash forgets none of them")
+    add("--store", metavar="URL", help="redis:// or rediss:// server in which several counters share their pools")
     add("--insecure", action="store_true", help="allow an address that others can reach, without keys")
     add(
         "--requests-per-second",
@@ -106,6 +110,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="say where it listens as a line of JSON")
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     return parser
+
+
+def _store(given: argparse.Namespace) -> str | None:
+    """Check the store's URL, which is never repeated, because it may hold a password."""
+    if given.store is None:
+        return None
+    if given.journal is not None:
+        raise UsageError("--store and --journal exclude each other: what a store keeps needs no journal")
+    try:
+        address(given.store)
+    except ValueError as error:
+        raise UsageError(f"--store {error}") from None
+    url: str = given.store
+    return url
 
 
 def _configuration(given: argparse.Namespace) -> Configuration:

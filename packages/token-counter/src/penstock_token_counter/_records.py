@@ -74,7 +74,7 @@ def batch_line(moment: Moment, entries: Iterable[Entry], lessons: Mapping[str, L
     fields: dict[str, Any] = {"wall": moment.wall, "steady": moment.steady}
     fields["charges"] = [_fields(entry) for entry in entries]
     if lessons:
-        fields["lessons"] = {pool: _lesson_fields(lesson) for pool, lesson in lessons.items()}
+        fields["lessons"] = {pool: lesson_fields(lesson) for pool, lesson in lessons.items()}
     return _frame(fields)
 
 
@@ -101,7 +101,7 @@ def read_batch(line: bytes) -> Batch | None:
     return Batch(
         Moment(fields["wall"], fields["steady"]),
         tuple(_entry(charge) for charge in fields["charges"]),
-        {pool: _lesson(lesson) for pool, lesson in fields.get("lessons", {}).items()},
+        {pool: read_lesson(lesson) for pool, lesson in fields.get("lessons", {}).items()},
     )
 
 
@@ -150,12 +150,12 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     return Entry(fields["pool"], charge)
 
 
-def _lesson_fields(lesson: Lesson) -> dict[str, Any]:
+def lesson_fields(lesson: Lesson) -> dict[str, Any]:
     """Say what was learned; a time that never was is left out, because JSON has no infinity."""
     return {name: value for name, value in asdict(lesson).items() if value != -math.inf}
 
 
-def _lesson(fields: Mapping[str, Any]) -> Lesson:
+def read_lesson(fields: Mapping[str, Any]) -> Lesson:
     """Read what was learned."""
     return Lesson(
         bias=fields["bias"],
@@ -163,4 +163,6 @@ def _lesson(fields: Mapping[str, Any]) -> Lesson:
         tpm=fields["tpm"],
         tpm_until=fields.get("tpm_until", -math.inf),
         paused_until=fields.get("paused_until", -math.inf),
+        distances=tuple((amount, since) for amount, since in fields.get("distances", ())),
+        doubted_until=fields.get("doubted_until", -math.inf),
     )

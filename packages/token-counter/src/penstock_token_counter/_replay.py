@@ -102,7 +102,13 @@ def _take(history: History, batch: Batch) -> None:
 
 def _later(lesson: Lesson, seconds: float) -> Lesson:
     """Put the times of what was learned by so many seconds later."""
-    return dataclasses.replace(lesson, tpm_until=lesson.tpm_until + seconds, paused_until=lesson.paused_until + seconds)
+    return dataclasses.replace(
+        lesson,
+        tpm_until=lesson.tpm_until + seconds,
+        paused_until=lesson.paused_until + seconds,
+        distances=tuple((amount, since + seconds) for amount, since in lesson.distances),
+        doubted_until=lesson.doubted_until + seconds,
+    )
 
 
 def _shift(last: Moment | None, now: Moment) -> float:

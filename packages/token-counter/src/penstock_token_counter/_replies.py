@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from penstock_token_client.protocol import LockAnswer, wire_id
 
-from ._journal import RETRY_AFTER
-
 if TYPE_CHECKING:
-    from penstock_token_client.accounting import Gate, Grant, Order, Poll
+    from penstock_token_client.accounting import Grant, Order
+
+    from ._paused import PausedError
+    from ._pool_gate import Poll, PoolGate
 
 _RETRY_AFTER = 1.0
 """Seconds until a counter that stops is likely to be back, or a full line to have a place."""
@@ -25,7 +26,7 @@ class Replies:
         deployment: A name that is passed on to whoever is granted quota.
     """
 
-    def __init__(self, gate: Gate, deployment: str | None) -> None:
+    def __init__(self, gate: PoolGate, deployment: str | None) -> None:
         self._gate = gate
         self._deployment = deployment
 
@@ -57,8 +58,8 @@ class Replies:
             code=code,
             message=message,
             retry_after=retry_after if retry_after < math.inf else None,
-            ticket=None if poll is None else poll.waiter.ticket,
-            position=None if poll is None else self._gate.pool.queue.position(poll.waiter),
+            ticket=None if poll is None else poll.ticket,
+            position=None if poll is None else self._gate.position(poll),
         )
 
     def full(self) -> LockAnswer:
@@ -67,10 +68,9 @@ class Replies:
         message = f"{depth} callers of this app wait already, and no more may wait"
         return LockAnswer(allowed=False, code="queue_full", message=message, retry_after=_RETRY_AFTER)
 
-    def paused(self) -> LockAnswer:
+    def paused(self, error: PausedError) -> LockAnswer:
         """Say no while no grant could be kept."""
-        message = "the counter cannot write its journal, and grants nothing that it might forget"
-        return LockAnswer(allowed=False, code="paused", message=message, retry_after=RETRY_AFTER)
+        return LockAnswer(allowed=False, code="paused", message=str(error), retry_after=error.retry_after)
 
     def never(self, order: Order) -> LockAnswer:
         """Say no for good."""

@@ -48,7 +48,7 @@ _CODES = {
     "limited": "wait",
     "queue_full": "so many callers of the app wait that there is no place",
     "exceeds_quota": "never",
-    "paused": "the pool or the journal pauses: wait",
+    "paused": "the pool pauses, or the journal or the store cannot be used: wait",
     "retry": "ask again: the counter stops, or a later poll took the place",
 }
 
@@ -135,7 +135,12 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "Alive": _object(("v", "alive"), "The process is alive.", alive={"const": True}),
-    "Ready": _object(("v", "ready"), "Whether locks are answered.", ready=_flag("Whether locks are answered.")),
+    "Ready": _object(
+        ("v", "ready", "store"),
+        "Whether locks are answered.",
+        ready=_flag("Whether locks are answered."),
+        store={"enum": ["none", "connecting", "connected", "away"], "description": "The store that pools are kept in."},
+    ),
     "Refusal": _object(
         ("v", "message"),
         "Why a request is refused.",

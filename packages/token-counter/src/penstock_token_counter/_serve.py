@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ._counter import TokenCounter
+from ._neighbours import serving
 from ._options import Options, read_options
 from ._records import JournalError
 from ._usage import UsageError
@@ -45,6 +46,8 @@ async def _serve(options: Options) -> None:
         except JournalError as error:
             raise UsageError(f"--journal {options.journal} cannot be used: {error}") from None
         _collect_garbage_seldom()
+        if options.store is None and not options.stop_with_stdin:  # whose parent knows what it is for
+            _warn_of(stack.enter_context(serving(options.pools)))
         _announce(counter.url, options)
         if options.stop_with_stdin:
             _stop_with_stdin(stop)
@@ -72,6 +75,7 @@ def counter_of(options: Options) -> TokenCounter:
             assume_idle=options.assume_idle,
             sharing={name: pool.sharing for name, pool in pools.items()},
             journal=options.journal,
+            store=options.store,
             deployments={name: pool.deployment for name, pool in pools.items() if pool.deployment is not None},
             access=access,
             insecure=options.insecure,
@@ -81,12 +85,22 @@ def counter_of(options: Options) -> TokenCounter:
         raise UsageError(str(error)) from None
 
 
+def _warn_of(pools: Sequence[str]) -> None:
+    """Say in one sentence that another counter has pools of the same names, if one has."""
+    if pools:
+        sys.stderr.write(
+            f"penstock-token-counter: another counter on this machine serves {', '.join(pools)} too: if that is the "
+            "same deployment, its quota is handed out twice, so stop one of them, or give both the same --store.\n"
+        )
+
+
 def _announce(url: str, options: Options) -> None:
     """Say where it listens."""
     if options.json:
         line = json.dumps({"v": 1, "url": url, "pools": list(options.pools)})
     else:
         unknown = "without a journal" if options.journal is None else "if its journal is new"
+        unknown = unknown if options.store is None else "if the store knows nothing of it"
         full = f"; {unknown}, nothing is granted for the first minute (--assume-idle grants at once)"
         start = "" if options.assume_idle else full
         line = f"token counter for {', '.join(options.pools)} at {url}{start}"

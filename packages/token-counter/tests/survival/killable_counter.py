@@ -17,27 +17,33 @@ if TYPE_CHECKING:
 
     from penstock_token_client import Limits
 
-SCRIPT = Path(__file__).with_name("kept_counter.py")
+HERE = Path(__file__).parent
 
 
 class KillableCounter:
-    """A counter that is started again at the same address, with the same journal, however often it is killed.
+    """A counter that is started again at the same address, with the same journal or store, however often it is killed.
 
     Args:
-        directory: Its journal.
+        directory: Its journal; None if the script takes none.
         limits: Its pool's limits.
-        settings: What else `kept_counter.py` takes.
+        script: What to run.
+        settings: What else the script takes.
     """
 
-    def __init__(self, directory: Path, limits: Limits, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path | None, limits: Limits, script: str = "kept_counter.py", **settings: Any
+    ) -> None:
         self.url = ""
-        self._settings = {"directory": str(directory), "limits": dataclasses.asdict(limits), **settings}
+        self._script = HERE / script
+        self._settings = {"limits": dataclasses.asdict(limits), **settings}
+        if directory is not None:
+            self._settings["directory"] = str(directory)
         self._process: Process | None = None
 
     async def start(self) -> None:
         """Start a process."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, str(SCRIPT), json.dumps(self._settings), stdout=asyncio.subprocess.PIPE
+            sys.executable, str(self._script), json.dumps(self._settings), stdout=asyncio.subprocess.PIPE
         )
 
     async def says(self, what: str, within: float = 60.0) -> str:

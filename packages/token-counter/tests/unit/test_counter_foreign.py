@@ -79,19 +79,19 @@ async def test_the_counter_before_is_known_from_the_journal(tmp_path: Path) -> N
 
 
 def test_without_a_journal_the_callers_of_the_counter_before_may_come_for_one_window() -> None:
-    ids = ForeignIds("completion", instance="here", since=60.0)
+    ids = ForeignIds("completion", since=60.0)
 
     for now in (0.0, 59.9, 60.0):
-        ids.note("there-7", now)
+        ids.note("there-7", ours="here", now=now)
 
     assert ids.count == 1
 
 
 def test_an_ancestor_is_never_foreign() -> None:
-    ids = ForeignIds("completion", instance="here", since=60.0)
+    ids = ForeignIds("completion", since=60.0)
     ids.adopt(["before-1", "before-2"])
 
-    ids.note("before-9", 100.0)
-    ids.note("here-9", 100.0)
+    ids.note("before-9", ours="here", now=100.0)
+    ids.note("here-9", ours="here", now=100.0)
 
     assert ids.count == 0

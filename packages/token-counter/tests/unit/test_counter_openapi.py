@@ -25,6 +25,7 @@ from penstock_token_counter._desk import Desk
 from penstock_token_counter._http import build_app
 from penstock_token_counter._openapi import openapi_document
 from penstock_token_counter._schemas import SCHEMAS
+from penstock_token_counter._sole_gate import SoleGate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ def test_what_is_required_is_what_a_message_cannot_be_without(kind: type[Any]) -
 
 
 def test_the_document_names_every_path_that_is_served() -> None:
-    app = build_app({"completion": Desk("completion", POOLS["completion"])})
+    app = build_app({"completion": Desk("completion", SoleGate("completion", POOLS["completion"]))})
     served = {
         (resource.canonical.replace("/pools/completion", "/pools/{pool}"), route.method.lower())
         for resource in app.router.resources()

@@ -11,6 +11,7 @@ from penstock_token_counter._access import Access
 from penstock_token_counter._callers import Callers
 from penstock_token_counter._desk import Desk
 from penstock_token_counter._http import _lock
+from penstock_token_counter._sole_gate import SoleGate
 
 ANYBODY = Callers(Access())
 JSON = {"Content-Type": "application/json"}
@@ -26,7 +27,7 @@ def unwritable(body: bytes) -> StreamReader:
 
 # A socket tells of a lost peer too late to provoke this on a real one.
 async def test_a_grant_whose_answer_cannot_be_written_goes_back_and_its_key_is_forgotten() -> None:
-    desk = Desk("completion", Limits(tpm=1000, rpm=60, headroom=0.0), assume_idle=True)
+    desk = Desk("completion", SoleGate("completion", Limits(tpm=1000, rpm=60, headroom=0.0), assume_idle=True))
     writer = Mock(write_headers=AsyncMock(side_effect=ConnectionResetError), write_eof=AsyncMock())
     request = make_mocked_request("POST", "/lock", headers=JSON, payload=unwritable(MESSAGE), writer=writer)
 
@@ -40,7 +41,7 @@ async def test_a_grant_whose_answer_cannot_be_written_goes_back_and_its_key_is_f
 
 
 async def test_a_repeated_grant_stays_charged_because_an_earlier_answer_may_have_arrived() -> None:
-    desk = Desk("completion", Limits(tpm=1000, rpm=60, headroom=0.0), assume_idle=True)
+    desk = Desk("completion", SoleGate("completion", Limits(tpm=1000, rpm=60, headroom=0.0), assume_idle=True))
     await desk.lock(LockRequest(app_id="a", token_count=1000, idempotency_key="k"))
     writer = Mock(write_headers=AsyncMock(side_effect=ConnectionResetError), write_eof=AsyncMock())
     request = make_mocked_request("POST", "/lock", headers=JSON, payload=unwritable(MESSAGE), writer=writer)
@@ -51,7 +52,9 @@ async def test_a_repeated_grant_stays_charged_because_an_earlier_answer_may_have
 
 
 async def test_a_caller_whose_grant_did_not_arrive_keeps_its_place() -> None:
-    desk = Desk("completion", Limits(tpm=1000, rpm=600, headroom=0.0, sub_window=10.0), assume_idle=True)
+    desk = Desk(
+        "completion", SoleGate("completion", Limits(tpm=1000, rpm=600, headroom=0.0, sub_window=10.0), assume_idle=True)
+    )
     early, late = (LockRequest(app_id="a", token_count=1000, idempotency_key=key, wait_seconds=60) for key in "el")
     _, first = await desk.lock(LockRequest(app_id="a", token_count=1000))
     polls = [asyncio.ensure_future(desk.lock(message)) for message in (early, late)]
@@ -73,7 +76,9 @@ async def test_a_caller_whose_grant_did_not_arrive_keeps_its_place() -> None:
 
 
 async def test_a_grant_that_a_second_answer_brings_stays_charged_when_the_first_could_not_be_written() -> None:
-    desk = Desk("completion", Limits(tpm=1000, rpm=600, headroom=0.0, sub_window=10.0), assume_idle=True)
+    desk = Desk(
+        "completion", SoleGate("completion", Limits(tpm=1000, rpm=600, headroom=0.0, sub_window=10.0), assume_idle=True)
+    )
     message = LockRequest(app_id="a", token_count=1000, idempotency_key="k")
     _, first = await desk.lock(message)
     await desk.lock(message)

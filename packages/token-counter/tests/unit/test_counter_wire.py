@@ -289,7 +289,7 @@ async def test_an_unknown_pool_is_not_found_and_the_known_ones_are_named(wire: W
 
 async def test_health_and_readiness(wire: Wire) -> None:
     assert (await wire.get("/healthz"))[1]["alive"] is True
-    assert await wire.get("/readyz") == (200, {"v": 1, "ready": True})
+    assert await wire.get("/readyz") == (200, {"v": 1, "ready": True, "store": "none"})
     assert (await wire.get("/nothing"))[0] == 404
 
 

@@ -18,6 +18,7 @@ from penstock_token_counter._desk import Desk
 from penstock_token_counter._http import build_app
 from penstock_token_counter._journal import Journal
 from penstock_token_counter._records import JournalError
+from penstock_token_counter._sole_gate import SoleGate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,7 +172,7 @@ async def test_a_counter_does_not_start_on_a_full_disk(tmp_path: Path, disk: Dis
 
 async def test_the_file_stays_small_however_much_was_granted(tmp_path: Path) -> None:
     recent = Journal(tmp_path, smallest=1000)
-    desk = Desk("completion", BRIEF, journal=recent)
+    desk = Desk("completion", SoleGate("completion", BRIEF, journal=recent))
     await recent.open({"completion": desk.gate.pool}, assume_idle=True)
     written = largest = 0
     for _ in range(400):
@@ -188,7 +189,7 @@ async def test_the_file_stays_small_however_much_was_granted(tmp_path: Path) -> 
 
 async def test_it_is_ready_when_the_replay_is_done_and_callers_wait_for_it(tmp_path: Path) -> None:
     keeping = Journal(tmp_path)
-    desk = Desk("completion", LIMITS, journal=keeping)
+    desk = Desk("completion", SoleGate("completion", LIMITS, journal=keeping))
     async with TestClient(TestServer(build_app({"completion": desk}))) as client:
         assert (await client.get("/readyz")).status == 503
         asking = asyncio.ensure_future(client.post("/lock", json={"app_id": "a", "token_count": 1}))

@@ -15,6 +15,7 @@ from penstock_token_counter import TokenCounter
 from penstock_token_counter._desk import Desk
 from penstock_token_counter._events import Events
 from penstock_token_counter._history import History
+from penstock_token_counter._sole_gate import SoleGate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,7 +50,7 @@ async def streaming(
     kind: type[Desk] = Desk, **options: Any
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, str, History]]:
     """Serve events of one pool, sampled quickly."""
-    desks = {"completion": kind("completion", POOLS["completion"], assume_idle=True)}
+    desks = {"completion": kind("completion", SoleGate("completion", POOLS["completion"], assume_idle=True))}
     history = History(name="me")
     events = Events(desks, history, **{"interval": 0.01, **options})
     app = web.Application()

@@ -5,6 +5,7 @@ import { count, duration, rate } from "./format.js";
 /** Returns what an operator should know first, as names of states and how to say them. */
 export function states(status) {
   const found = [];
+  if (status.store !== "none" && status.store !== "connected") found.push(["paused", `store ${status.store}`]);
   if (status.paused_seconds > 0) found.push(["paused", "paused"]);
   if (lowered(status)) found.push(["lowered", "limit lowered"]);
   if (status.unaccounted_tokens > 0) found.push(["unaccounted", "unaccounted use"]);
@@ -33,6 +34,7 @@ export const facts = (status) => ({
   granted: `${count(status.granted)} requests`,
   unreported: `${count(status.unreported)} requests`,
   settle: settling(status),
+  kept: kept(status),
 });
 
 function refusals(status) {
@@ -49,6 +51,11 @@ function limit(status) {
 function bias(factor) {
   if (factor === 1) return "as Azure counts";
   return `${rate(Math.abs(100 * (factor - 1)))} % too ${factor > 1 ? "low" : "high"}, corrected`;
+}
+
+function kept(status) {
+  if (status.store !== "none") return `in a store, ${status.store}`;
+  return status.journal === "none" ? "in memory" : `in a journal, ${status.journal}`;
 }
 
 function settling(status) {

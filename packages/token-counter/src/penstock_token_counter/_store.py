@@ -1,0 +1,234 @@
+"""Where several counters keep the pools they share: a Valkey or Redis server, and what it is asked.
+
+Why like this. Counters must decide as one ledger would, so the rules must exist once. Written anew in Lua they would be
+some hundred lines, to be kept equal to the ledger's for ever, with learning left out. So the store decides nothing. It
+keeps, of each pool, what has changed (`_words`), in order and by name; each counter follows it with a ledger of its
+own, decides by the rules that one process has too, and writes what changed. A script of a few lines takes that only if
+it builds on the newest version (`_store_scripts`), so whatever was decided beside somebody else's decision is decided
+anew. What a decision costs does not depend on how much is kept: two round trips, shared by all decisions of a moment,
+and the changes themselves. No counter leads: whoever has callers takes a turn, and grants to whoever is next, be the
+caller here or there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from . import _store_scripts as scripts
+from ._paused import PausedError
+from ._store_facts import Busy, Kept, Taken, read_taken
+from ._store_library import address
+from ._store_library import library as import_library
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ._store_facts import Changes
+
+_LOG = logging.getLogger(__name__)
+
+_META_KEPT = 30 * 86_400.0
+"""Seconds for which a pool's version outlives its last change, which tells a pool that rested from one that is lost."""
+
+_ENTRIES = 1_000
+"""Entries that are kept for those who follow; whoever is further behind loads everything."""
+
+_MOST_CONNECTIONS = 64
+
+_WATCH = 1.0
+"""Seconds of silence after which to see whether the server is still there, and between two tries to listen."""
+
+_UNREACHABLE = "the store cannot be used, and nothing is granted without it"
+
+
+class StoreAwayError(PausedError):
+    """Raised while the store cannot be reached, so that nothing can be promised.
+
+    Attributes:
+        reason: What went wrong, in the words of the client library, but for its text, which may hold anything.
+    """
+
+    def __init__(self, reason: str = "no answer") -> None:
+        super().__init__(_UNREACHABLE)
+        self.reason = reason
+
+
+class Store:
+    """Owns the connections to one server.
+
+    Args:
+        url: ``redis://[user:password@]host[:port][/database]``, or ``rediss://`` for TLS, or ``unix://path``.
+        counter: Text that no other counter uses.
+        timeout: Seconds within which the server must answer.
+        options: Further options of `redis.asyncio.from_url`, such as ``ssl_ca_certs`` or ``credential_provider``.
+
+    Raises:
+        ImportError: The extra ``redis`` is not installed.
+        ValueError: The URL is none.
+    """
+
+    def __init__(
+        self, url: str, *, counter: str, timeout: float = 2.0, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.counter = counter
+        self.address = address(url)
+        library = import_library()
+        self._errors = (library.RedisError, OSError)
+        settings = {
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "max_connections": _MOST_CONNECTIONS,
+            "retry": library.Retry(library.NoBackoff(), 0),  # what may have been kept must not be repeated blindly
+            **(options or {}),
+        }
+        self._connections = library.BlockingConnectionPool.from_url(url, **settings)
+        self._client = library.Redis(connection_pool=self._connections)
+        self._take = self._client.register_script(scripts.take())
+        self._load = self._client.register_script(scripts.load())
+        self._commit = self._client.register_script(scripts.commit())
+        self._let_go = self._client.register_script(scripts.let_go())
+        self._listener: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def look(self, pool: str, version: int) -> Taken:
+        """Tell what is new since a version.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        return read_taken(await self._ask_for(pool, version, lease=0.0))
+
+    async def take(self, pool: str, version: int, *, lease: float) -> Taken | Busy:
+        """Tell what is new since a version, and take the turn for at most some seconds.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        answer = await self._ask_for(pool, version, lease=lease)
+        return Busy(int(answer[1]) / 1e6) if answer[0] == b"busy" else read_taken(answer)
+
+    async def load(self, pool: str) -> Kept:
+        """Tell all that is kept.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        async with self._reaching():
+            version, instance, opened, granted, flat = await self._load(keys=_keys(pool, "meta", "state"))
+        if version is None:
+            return Kept(None, "", 0.0, 0, {})
+        names = (name.decode() for name in flat[::2])
+        fields = dict(zip(names, flat[1::2], strict=True))
+        return Kept(int(version), instance.decode(), float(opened), int(granted), fields)
+
+    async def commit(self, pool: str, changes: Changes) -> bool:
+        """Keep what was decided, and end the turn; tell whether it was taken: nobody else was faster.
+
+        Raises:
+            StoreAwayError: It cannot be reached, and nobody knows whether it was taken.
+        """
+        fields = [
+            part
+            for name, (value, at) in changes.fields.items()
+            for part in (name, value, "" if at is None else _microseconds(at))
+        ]
+        arguments = [
+            self.counter,
+            changes.version,
+            changes.server,
+            changes.instance,
+            repr(changes.opened),
+            changes.granted,
+            changes.entry,
+            _microseconds(changes.at),
+            _milliseconds(_META_KEPT + changes.keep),
+            _milliseconds(changes.keep),
+            _microseconds(changes.at - changes.keep),
+            _ENTRIES,
+            _channel(pool),
+            len(changes.fields),
+            *fields,
+            *changes.dropped,
+        ]
+        async with self._reaching():
+            return bool(await self._commit(keys=_keys(pool, "meta", "state", "ages", "log"), args=arguments))
+
+    async def let_go(self, pool: str) -> None:
+        """End a turn in which nothing changed.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        async with self._reaching():
+            await self._let_go(keys=_keys(pool, "meta"), args=[self.counter])
+
+    def listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
+        """Wake a pool's gate whenever another counter has decided something."""
+        by_channel = {_channel(pool): call for pool, call in wake.items()}
+        self._listener = asyncio.create_task(self._listen(by_channel))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._closing = True
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        await self._client.aclose()
+        await self._connections.disconnect()
+
+    async def _ask_for(self, pool: str, version: int, *, lease: float) -> Any:  # noqa: ANN401 - what a script returns
+        """Run the script that looks, or takes a turn."""
+        arguments = [self.counter, version, _milliseconds(lease), _milliseconds(_META_KEPT)]
+        async with self._reaching():
+            return await self._take(keys=_keys(pool, "meta", "log"), args=arguments)
+
+    async def _listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
+        """Listen, again and again; everything is right without it, and only later."""
+        while not self._closing:  # the library may turn a cancellation into an error of its own
+            with contextlib.suppress(*self._errors):
+                async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
+                    await subscription.subscribe(*wake)
+                    await self._hear(subscription, wake)
+            for call in wake.values():  # so that those who have nothing to do notice, too
+                call()
+            await asyncio.sleep(_WATCH)
+
+    async def _hear(self, subscription: Any, wake: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401
+        """Wake whoever something is published for, and see in times of silence whether the server is still there."""
+        while not self._closing:
+            message = await subscription.get_message(timeout=_WATCH)
+            if message is None:
+                await self._client.ping()
+            elif message["data"] != self.counter.encode():
+                wake[message["channel"].decode()]()
+
+    @contextlib.asynccontextmanager
+    async def _reaching(self) -> AsyncIterator[None]:
+        """Turn the library's errors into ours; their texts may hold what was sent."""
+        try:
+            yield
+        except self._errors as error:
+            raise StoreAwayError(type(error).__name__) from error
+
+
+def _keys(pool: str, *names: str) -> list[str]:
+    """Return keys of a pool; what is in braces decides the slot of a cluster."""
+    return [f"penstock:{scripts.MAJOR}:{{{pool}}}:{name}" for name in names]
+
+
+def _channel(pool: str) -> str:
+    """Return where a pool's changes are published."""
+    return f"penstock:{scripts.MAJOR}:{{{pool}}}:changed"
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return whole milliseconds."""
+    return round(seconds * 1000)
+
+
+def _microseconds(seconds: float) -> int:
+    """Return whole microseconds, as the store's times are."""
+    return round(seconds * 1e6)

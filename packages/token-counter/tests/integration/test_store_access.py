@@ -1,0 +1,179 @@
+"""How counters reach the store that they share: with a password, over TLS, and never saying what they showed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import logging
+import runpy
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from redis.credentials import UsernamePasswordCredentialProvider
+
+from penstock_token_client import Limits, TokenClient
+from penstock_token_counter import TokenCounter
+from penstock_token_counter._options import UsageError, read_options
+from penstock_token_counter._serve import counter_of
+from penstock_token_counter._store_library import address
+
+if TYPE_CHECKING:
+    from store_proxy import StoreProxy
+    from valkey_process import ValkeyProcess
+else:
+    TESTS = Path(__file__).parents[1]
+    ValkeyProcess = runpy.run_path(str(TESTS / "valkey_process.py"))["ValkeyProcess"]
+    StoreProxy = runpy.run_path(str(TESTS / "store_proxy.py"))["StoreProxy"]
+
+POOLS = {"completion": Limits(tpm=1000, rpm=600, headroom=0.0)}
+PASSWORD = "canary-of-the-store"
+
+
+def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """Return what a server of 127.0.0.1 shows, and the file of those who trust it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])
+    now = dt.datetime.now(dt.UTC)
+    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(alternative, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = folder / "store.pem", folder / "store.key"
+    chain.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, secret)
+    return context, chain
+
+
+def protect(valkey: ValkeyProcess, password: str) -> None:
+    with valkey.client() as client:
+        client.config_set("requirepass", password)
+
+
+async def until_ready(url: str, *, ready: bool = True) -> None:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/readyz") as response:
+                if (response.status == 200) == ready:
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_password_lets_in_and_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with ValkeyProcess() as valkey:
+        protect(valkey, PASSWORD)
+        async with StoreProxy(valkey) as proxy:
+            url = proxy.url.replace("redis://", f"redis://default:{PASSWORD}@")
+            async with TokenCounter(POOLS, store=url, assume_idle=True) as counter:
+                await until_ready(counter.url)
+                async with TokenClient("a", counter.url) as client:
+                    assert (await client.lock_tokens(10)).allowed
+                    shown = str(await client.get_status())
+
+    assert "is shared through the store at redis://127.0.0.1" in caplog.text
+    assert PASSWORD not in caplog.text + shown + repr(counter)
+
+
+async def test_a_credential_provider_is_asked_for_what_lets_in() -> None:
+    with ValkeyProcess() as valkey:
+        protect(valkey, PASSWORD)
+        async with StoreProxy(valkey) as proxy:
+            options = {"credential_provider": UsernamePasswordCredentialProvider("default", PASSWORD)}
+            async with TokenCounter(POOLS, store=proxy.url, store_options=options, assume_idle=True) as counter:
+                await until_ready(counter.url)
+                async with TokenClient("a", counter.url) as client:
+                    assert (await client.lock_tokens(10)).allowed
+
+
+async def test_a_wrong_password_is_said_so_and_nothing_is_granted(caplog: pytest.LogCaptureFixture) -> None:
+    with ValkeyProcess() as valkey:
+        protect(valkey, "another")
+        async with StoreProxy(valkey) as proxy:
+            url = proxy.url.replace("redis://", f"redis://:{PASSWORD}@")
+            async with TokenCounter(POOLS, store=url, assume_idle=True) as counter, asyncio.timeout(30):
+                while "AuthenticationError" not in caplog.text:
+                    await asyncio.sleep(0.02)
+                await until_ready(counter.url, ready=False)
+
+    assert PASSWORD not in caplog.text
+
+
+async def test_tls_is_spoken_with_a_server_whose_certificate_is_trusted(tmp_path: Path) -> None:
+    context, trusted = certificate(tmp_path)
+    with ValkeyProcess() as valkey:
+        async with StoreProxy(valkey, tls=context) as proxy:
+            options = {"ssl_ca_certs": str(trusted)}
+            async with TokenCounter(POOLS, store=proxy.url, store_options=options, assume_idle=True) as counter:
+                await until_ready(counter.url)
+                async with TokenClient("a", counter.url) as client:
+                    assert (await client.lock_tokens(10)).allowed
+
+
+async def test_a_certificate_that_nobody_trusts_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    context, _ = certificate(tmp_path)
+    with ValkeyProcess() as valkey:
+        async with (
+            StoreProxy(valkey, tls=context) as proxy,
+            TokenCounter(POOLS, store=proxy.url, assume_idle=True) as counter,
+            asyncio.timeout(30),
+        ):
+            while "cannot be used" not in caplog.text:
+                await asyncio.sleep(0.02)
+            await until_ready(counter.url, ready=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@cache:6380/2", "redis://cache:6380/2"),
+        ("rediss://:secret@[::1]:6380", "rediss://[::1]:6380"),
+        ("unix://user:secret@/run/valkey.sock?db=1", "unix:///run/valkey.sock"),
+    ],
+)
+def test_an_address_is_shown_without_what_lets_in(url: str, shown: str) -> None:
+    assert address(url) == shown
+
+
+@pytest.mark.parametrize("url", ["", "cache:6379", "http://cache", "redis://", f"redis:/{PASSWORD}"])
+def test_what_is_no_address_of_a_store_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(UsageError, match="--store must be redis://host:port") as refused:
+        read_options(["--tpm", "1000", "--rpm", "10", "--store", url])
+
+    assert PASSWORD not in str(refused.value)
+
+
+def test_without_the_client_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    options = read_options(["--tpm", "1000", "--rpm", "10", "--store", "redis://cache"])
+
+    with pytest.raises(UsageError, match=r"penstock-token-counter\[redis\]"):
+        counter_of(options)
+
+
+def test_a_store_and_a_journal_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="--store and --journal exclude each other"):
+        read_options(["--tpm", "1000", "--rpm", "10", "--store", "redis://cache", "--journal", "here"])
+    with pytest.raises(ValueError, match="journal and store exclude each other"):
+        TokenCounter(POOLS, store="redis://cache", journal="here")
