@@ -31,6 +31,7 @@ SECONDS = 240.0 if fleets.FULL else 6.0
 WARM_UP = 0.4  # of the time: until caches and allocators have what they need
 GROWTH = 6.0  # MiB
 MORE_OBJECTS = 0.03
+REST = 15.0  # seconds
 BATCH = 20
 QUEUES = [Queue("in", duplicate_detection=20.0), Queue("out", duplicate_detection=20.0)]
 
@@ -49,7 +50,7 @@ async def soaked(directory: Path, *, seconds: float = SECONDS, **settings: Any) 
             memory = await asyncio.gather(stream(bus, seconds=seconds), watch(fleet, seconds=seconds))
             bus.faults.clear()
             await fleets.until(lambda: fleets.is_worked_off(bus))
-            after = await at_rest(fleet)
+            after = await at_rest(fleet, tasks=before["tasks"])
             left = {"tasks": after["tasks"] - before["tasks"], "links": links_of(bus) - links}
             assert await fleet.stop() == [0]
         left |= {"locks": bus.stats()["in"]["locked"], "links after the end": links_of(bus)}
@@ -88,12 +89,15 @@ async def watch(fleet: Any, seconds: float) -> list[float]:
     return seen
 
 
-async def at_rest(fleet: Any) -> dict[str, int]:
-    """Return what a worker has when it has least: calls that are going on have tasks, too."""
-    stocks = []
-    for _ in range(8):
-        stocks.append(await fleet.stock())
+async def at_rest(fleet: Any, *, tasks: int | None = None) -> dict[str, int]:
+    """Return what a worker has when it has least: calls that are going on have tasks, too.
+
+    It has a while to come down to so many tasks: the SDK's links take seconds to end.
+    """
+    deadline, stocks = time.monotonic() + REST, [await fleet.stock()]
+    while len(stocks) < 8 or (tasks is not None and stocks[-1]["tasks"] > tasks and time.monotonic() < deadline):
         await asyncio.sleep(0.1)
+        stocks.append(await fleet.stock())
     return {key: min(stock[key] for stock in stocks) for key in stocks[0]}
 
 
