@@ -52,8 +52,9 @@ class TokenCounter:
         journal: A directory of this counter's own, in which every grant is kept before it is answered. A counter that
             finds its journal there goes on where it was, whatever ended it, and ``assume_idle`` matters only for
             pools of which the journal does not know.
-        store: The URL of a Valkey or Redis server, in which counters that are given the same share their pools.
-        store_options: Further options for the connection, as `redis.asyncio.from_url` takes them, such as
+        store: The URL of a Valkey or Redis server or cluster, in which counters that are given the same share their
+            pools.
+        store_options: Further options for the connection, as the clients of `redis.asyncio` take them, such as
             ``ssl_ca_certs`` or ``credential_provider``.
         deployments: The name of each pool's deployment, which whoever is granted quota is told.
         access: Who may use the counter; None: everybody who reaches it.

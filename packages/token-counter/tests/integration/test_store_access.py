@@ -149,11 +149,17 @@ async def test_a_certificate_that_nobody_trusts_is_refused(tmp_path: Path, caplo
     [
         ("redis://user:secret@cache:6380/2", "redis://cache:6380/2"),
         ("rediss://:secret@[::1]:6380", "rediss://[::1]:6380"),
+        ("rediss-cluster://user:secret@node:6380", "rediss-cluster://node:6380"),
         ("unix://user:secret@/run/valkey.sock?db=1", "unix:///run/valkey.sock"),
     ],
 )
 def test_an_address_is_shown_without_what_lets_in(url: str, shown: str) -> None:
     assert address(url) == shown
+
+
+def test_a_database_of_a_cluster_is_refused() -> None:
+    with pytest.raises(UsageError, match="--store must name no database"):
+        read_options(["--tpm", "1000", "--rpm", "10", "--store", "redis-cluster://node/2"])
 
 
 @pytest.mark.parametrize("url", ["", "cache:6379", "http://cache", "redis://", f"redis:/{PASSWORD}"])
