@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import _store_scripts as scripts
 from ._paused import PausedError
 from ._store_facts import Busy, Kept, Taken, read_taken
+from ._store_identity import StoreIdentity
 from ._store_library import address, is_cluster
 from ._store_library import library as import_library
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from ._store_facts import Changes
+    from ._store_identity import StoreCredential
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Store:
         timeout: Seconds within which the server must answer.
         options: Further options of `redis.asyncio.Redis.from_url`, or of `RedisCluster.from_url`, such as
             ``ssl_ca_certs`` or ``credential_provider``.
+        credential: An asynchronous Entra ID credential, instead of user and password; it is not closed.
 
     Raises:
         ImportError: The extra ``redis`` is not installed.
@@ -77,21 +80,35 @@ class Store:
     """
 
     def __init__(
-        self, url: str, *, counter: str, timeout: float = 2.0, options: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        *,
+        counter: str,
+        timeout: float = 2.0,
+        options: Mapping[str, Any] | None = None,
+        credential: StoreCredential | None = None,
     ) -> None:
         self.counter = counter
         self.address = address(url)
         library = import_library()
         self._errors = library.errors
         self._is_cluster = is_cluster(url)
-        settings = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "max_connections": _MOST_CONNECTIONS}
+        settings: dict[str, Any] = {
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "max_connections": _MOST_CONNECTIONS,
+        }
+        self._identity: StoreIdentity | None = None
+        if credential is not None:
+            self._identity = StoreIdentity(credential, library.JWToken, library.errors)
+            settings["credential_provider"] = self._identity
         self._client = library.connect(url, {**settings, **(options or {})})
         self._room = asyncio.Semaphore(_AT_A_TIME)
         self._take = self._client.register_script(scripts.take())
         self._load = self._client.register_script(scripts.load())
         self._commit = self._client.register_script(scripts.commit())
         self._let_go = self._client.register_script(scripts.let_go())
-        self._listener: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def look(self, pool: str, version: int) -> Taken:
@@ -167,16 +184,19 @@ class Store:
             await self._let_go(keys=_keys(pool, "meta"), args=[self.counter])
 
     def listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
-        """Wake a pool's gate whenever another counter has decided something."""
+        """Wake a pool's gate whenever another counter has decided something, and stay signed in meanwhile."""
         by_channel = {_channel(pool): call for pool, call in wake.items()}
-        self._listener = asyncio.create_task(self._listen(by_channel))
+        self._tasks.append(asyncio.create_task(self._listen(by_channel)))
+        if self._identity is not None:
+            self._tasks.append(asyncio.create_task(self._identity.keep(self._sign_in)))
 
     async def aclose(self) -> None:
         """Close the connections."""
         self._closing = True
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait([self._listener])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._client.aclose()
         if self._is_cluster:  # which keeps its connections, if it has just lost a node
             for node in self._client.get_nodes():
@@ -198,6 +218,15 @@ class Store:
             for call in wake.values():  # so that those who have nothing to do notice, too
                 call()
             await asyncio.sleep(_WATCH)
+
+    async def _sign_in(self, token: Any) -> None:  # noqa: ANN401 - the library's
+        """Sign in anew on every connection; the one that listens is made anew when the server ends it."""
+        if not self._is_cluster:
+            await self._client.connection_pool.re_auth_callback(token)
+            return
+        for node in self._client.get_nodes():  # whose own way leaves out connections that are in use
+            node.update_active_connections_for_reconnect()
+            await node.disconnect_free_connections()
 
     async def _subscription(self) -> Any:  # noqa: ANN401 - one of two kinds
         """Return a new subscription; in a cluster every node hears what is published at any."""

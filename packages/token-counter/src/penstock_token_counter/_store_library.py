@@ -48,6 +48,7 @@ class Library(NamedTuple):
     RedisCluster: Any
     Retry: Any
     NoBackoff: Any
+    JWToken: Any
     errors: tuple[type[Exception], ...]
 
     def connect(self, url: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a client of one of two kinds
@@ -70,8 +71,9 @@ def library() -> Library:
         from redis import RedisError  # noqa: PLC0415 - belongs to an extra
         from redis.asyncio import Redis, RedisCluster  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.auth.token import JWToken  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
         from redis.exceptions import RedisClusterException  # noqa: PLC0415
     except ImportError as error:
         raise ImportError('a store needs the extra: pip install "penstock-token-counter[redis]"') from error
-    return Library(Redis, RedisCluster, Retry, NoBackoff, (RedisError, RedisClusterException, OSError))
+    return Library(Redis, RedisCluster, Retry, NoBackoff, JWToken, (RedisError, RedisClusterException, OSError))
