@@ -7,8 +7,10 @@ import runpy
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import jwt
 import pytest
 
 from penstock_token_client import Limits, TokenClient
@@ -145,3 +147,42 @@ async def test_a_primary_that_fails_stops_its_pools_until_a_replica_has_taken_ov
     assert resumed - failed >= LIMITS.window
     for pool in (stopped, spared):
         assert arrivals[pool].most() <= LIMITS.tpm
+
+
+class Credential:
+    """Gives tokens that live for two seconds, and each lets another user in at every node."""
+
+    def __init__(self, cluster: ValkeyCluster) -> None:
+        self.users: list[str] = []
+        self._cluster = cluster
+
+    async def get_token(self, *_: str) -> SimpleNamespace:
+        user, ends = f"user-{len(self.users)}", int(time.time()) + 3
+        token = jwt.encode({"oid": user, "exp": ends}, "a secret of thirty-two characters", algorithm="HS256")
+        for node in [*self._cluster.primaries, self._cluster.replica]:
+            node.ask("ACL", "SETUSER", user, "on", f">{token}", "allkeys", "allchannels", "allcommands")
+        self.users.append(user)
+        return SimpleNamespace(token=token, expires_on=ends)
+
+
+async def test_connections_to_every_node_sign_in_anew_before_a_token_ends(
+    cluster: ValkeyCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    pools = [cluster.pool_at(node) for node in cluster.primaries]
+    credential = Credential(cluster)
+
+    async with AsyncExitStack() as stack:
+        counter = TokenCounter(
+            dict.fromkeys(pools, LIMITS), store=cluster.url, store_credential=credential, assume_idle=True
+        )
+        await stack.enter_async_context(counter)
+        clients = [await stack.enter_async_context(TokenClient("a", counter.url, pool=pool)) for pool in pools]
+        async with asyncio.timeout(60):
+            while len(credential.users) < 4:
+                assert all([(await client.lock_tokens(1)).allowed for client in clients])
+                await asyncio.sleep(0.05)
+        for node in cluster.primaries:
+            node.ask("ACL", "DELUSER", *credential.users[:-2])  # ends what they still have open
+        assert all([(await client.lock_tokens(1)).allowed for client in clients])
+
+    assert "cannot be used" not in caplog.text
