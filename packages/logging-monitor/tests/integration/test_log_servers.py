@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -15,8 +14,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from penstock_logging_monitor import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +52,26 @@ from penstock_logging_monitor import configure_logging
 configure_logging(logs_dir="logs", app="web", console=False)
 import page
 uvicorn.run(page.app, port=int(sys.argv[1]), log_config=None, lifespan="off")
+"""
+FAMILY = """
+import logging, multiprocessing, sys
+from penstock_logging_monitor import configure_logging
+
+def work(name):
+    configure_logging(logs_dir="logs", app="web", console=False)
+    for number in range(50):
+        logging.getLogger("web.page").info("%s %d", name, number)
+
+if __name__ == "__main__":
+    configure_logging(logs_dir="logs", app="web", console=False)
+    context = multiprocessing.get_context(sys.argv[1])
+    children = [context.Process(target=work, args=(f"child-{n}",)) for n in range(3)]
+    for child in children:
+        child.start()
+    work("parent")
+    for child in children:
+        child.join()
+    sys.exit(any(child.exitcode for child in children))
 """
 
 
@@ -167,32 +184,14 @@ def test_workers_of_gunicorn_write_files_of_their_own(tmp_path: Path, preload: t
     assert len(access) == len(PAGES)
 
 
-def work(directory: str, name: str) -> None:
-    """What a process of `multiprocessing` does."""
-    import logging  # noqa: PLC0415  # as in a module of its own
-
-    configure_logging(logs_dir=directory, app="web", console=False)
-    for number in range(50):
-        logging.getLogger("web.page").info("%s %d", name, number)
-
-
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_processes_of_multiprocessing_write_files_of_their_own(tmp_path: Path, method: str, fresh_root: object) -> None:
-    assert fresh_root
-    handler = configure_logging(logs_dir=tmp_path / "logs", app="web", console=False)
-    context: Any = multiprocessing.get_context(method)
-    processes = [context.Process(target=work, args=(str(tmp_path / "logs"), f"child-{n}")) for n in range(3)]
+def test_processes_of_multiprocessing_write_files_of_their_own(tmp_path: Path, method: str) -> None:
+    (tmp_path / "family.py").write_text(FAMILY)
 
-    for process in processes:
-        process.start()
-    work(str(tmp_path / "logs"), "parent")
-    for process in processes:
-        process.join(60)
-    handler.close()
+    subprocess.run([sys.executable, "family.py", method], cwd=tmp_path, check=True, timeout=60)
 
-    assert [process.exitcode for process in processes] == [0, 0, 0]
     found = records(tmp_path)
-    names = ["parent", *(f"child-{n}" for n in range(3))]
+    names = ["parent", "child-0", "child-1", "child-2"]
     assert sorted(record["message"] for record in found) == sorted(f"{n} {i}" for n in names for i in range(50))
     writers = {(record["pid"], record["message"].split()[0]) for record in found}
     assert len(writers) == len({pid for pid, _ in writers}) == 4
