@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from itertools import islice
+from logging import LogRecord
 from typing import TYPE_CHECKING, Any
 
 from penstock_logging_monitor._fields import ABSENT, ATTRIBUTES, BUILT_IN
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LINE_ENDS = {end: f"\\u{end:04x}" for end in (0x85, 0x2028, 0x2029)}  # JSON lets them stand, many readers split there
-_FIRST = ("ts", "level", "logger")
+_FIRST = frozenset({"ts", "level", "logger"})
+_RESERVED = BUILT_IN | _FIRST
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
 
 
@@ -29,39 +31,37 @@ class JsonFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__()
         self._timestamps = Timestamps()
-        self._quick, self._option = _orjson()
-        self._origins: dict[tuple[str, str], str] = {}
+        self._orjson = _orjson()
+        self._origins = _Origins()
 
-    def format(self, record: logging.LogRecord) -> str:
+    def format(self, record: LogRecord) -> str:
         """Return the record as one line of JSON."""
-        return "".join(self.parts(record))
+        return self.line(record, None)[:-1]
 
-    def parts(self, record: logging.LogRecord) -> tuple[str, str]:
-        """Return the line in two parts: what can hold no secret, and the rest, from the message on."""
+    def line(self, record: LogRecord, redact: Callable[[str], str] | None) -> str:
+        """Return the record as a line of JSON and its end, redacted from the message on: no secret stands before it."""
         fields: dict[str, Any] = {"message": record.getMessage()}
         if record.exc_info or record.exc_text or record.stack_info:
             self._add_exception(fields, record)
         attributes = record.__dict__
         if len(attributes) > ATTRIBUTES:
-            for name in islice(attributes, ATTRIBUTES if type(record) is logging.LogRecord else 0, None):
-                if name not in BUILT_IN and (value := attributes[name]) is not ABSENT:
-                    fields[_free(name, fields) if name in fields or name in _FIRST else name] = value
+            for name in islice(attributes, ATTRIBUTES if type(record) is LogRecord else 0, None):
+                if name in _RESERVED or name in fields:
+                    _add_renamed(fields, name, attributes[name])
+                elif (value := attributes[name]) is not ABSENT:
+                    fields[name] = value
+        dumps, option = self._orjson
         try:
-            rest = self._quick(fields, str, self._option).decode()
+            rest = dumps(fields, str, option)[1:].decode()
         except TypeError:  # a key that is no string, a lone surrogate, a circle, an integer of more than 64 bits
-            rest = _to_json(fields)
-        origin = self._origins.get((record.levelname, record.name)) or self._add_origin(record)
-        return f'{{"ts":"{self._timestamps.of(record.created)}{origin}', rest[1:] if rest.isascii() else rest[
-            1:
-        ].translate(_LINE_ENDS)
+            rest = _to_json(fields)[1:]
+        if not rest.isascii():
+            rest = rest.translate(_LINE_ENDS)
+        if redact:
+            rest = redact(rest)
+        return f'{{"ts":"{self._timestamps.of(record.created)}{self._origins[record.levelname, record.name]}{rest}\n'
 
-    def _add_origin(self, record: logging.LogRecord) -> str:
-        """Write the fields that only a logger and a level decide, and remember them."""
-        fields = _encode({"level": record.levelname, "logger": record.name}).translate(_LINE_ENDS)
-        self._origins[record.levelname, record.name] = origin = f'",{fields[1:-1]},'
-        return origin
-
-    def _add_exception(self, fields: dict[str, Any], record: logging.LogRecord) -> None:
+    def _add_exception(self, fields: dict[str, Any], record: LogRecord) -> None:
         if record.exc_info and record.exc_info[0] is not None:
             fields["exc_type"] = record.exc_info[0].__qualname__
             fields["exc_message"] = str(record.exc_info[1])
@@ -70,6 +70,16 @@ class JsonFormatter(logging.Formatter):
             fields["exc_traceback"] = record.exc_text
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
+
+
+class _Origins(dict[tuple[str, str], str]):
+    """The fields that level and logger decide, as JSON; made when they are first asked for."""
+
+    def __missing__(self, origin: tuple[str, str]) -> str:
+        level, logger = origin
+        fields = _encode({"level": level, "logger": logger}).translate(_LINE_ENDS)
+        self[origin] = written = f'",{fields[1:-1]},'
+        return written
 
 
 def _without_orjson(*_: object) -> bytes:
@@ -92,10 +102,13 @@ def _to_json(fields: dict[str, Any]) -> str:
         return _encode({name: _plain(value) for name, value in fields.items()})
 
 
-def _free(name: str, fields: dict[str, Any]) -> str:
+def _add_renamed(fields: dict[str, Any], name: str, value: object) -> None:
+    """Add an attribute whose name is taken under one that is not; a record's own attributes stay out."""
+    if name in BUILT_IN or value is ABSENT:
+        return
     while name in fields or name in _FIRST:
         name += "_"
-    return name
+    fields[name] = value
 
 
 def _plain(value: object) -> object:

@@ -64,7 +64,8 @@ class FileSeries:
         Raises:
             OSError: The data was not written.
         """
-        file, now_ns = self.file, self._clock_ns()
+        file, clock_ns = self.file, self._clock_ns
+        now_ns = clock_ns()
         if file is None or not self._looked_ns <= now_ns < self._look_ns:  # a clock stepped back is a reason to look
             file = self._look(now_ns)
         if file.size + len(data) > self._max_bytes and file.has_records:

@@ -9,7 +9,7 @@ from penstock_logging_monitor._fields import ATTRIBUTES, added_fields
 from penstock_logging_monitor._timestamps import Timestamps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PLAIN, _FAINT = "\x1b[0m", "\x1b[2m"
 _COLOURS = {
@@ -37,10 +37,10 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line, and its traceback below."""
-        return "".join(self.parts(record))
+        return self.line(record, None)[:-1]
 
-    def parts(self, record: logging.LogRecord) -> tuple[str, str]:
-        """Return the text in two parts: what can hold no secret, and the rest, from the message on."""
+    def line(self, record: logging.LogRecord, redact: Callable[[str], str] | None) -> str:
+        """Return the text and its line's end, redacted from the message on: no secret stands before it."""
         level = f"{record.levelname:<8}"
         if self._colour:
             level = f"{_COLOURS.get(record.levelno, '')}{level}{_PLAIN}"
@@ -49,7 +49,9 @@ class TextFormatter(logging.Formatter):
             rest += self._added(record)
         if record.exc_info or record.exc_text or record.stack_info:
             rest = "\n".join([rest, *self._below(record)])
-        return f"{self._timestamps.of(record.created)} {level} {record.name}: ", rest
+        if redact:
+            rest = redact(rest)
+        return f"{self._timestamps.of(record.created)} {level} {record.name}: {rest}\n"
 
     def _added(self, record: logging.LogRecord) -> str:
         shown = "".join([f" {name}={_shown(value)}" for name, value in added_fields(record)])

@@ -31,7 +31,7 @@ class CurrentFile:
         self.size = 0
         self._fd = fd
         self.append(header.line())
-        self.has_records = False  # more than the header
+        self._size_of_header = self.size
 
     @classmethod
     def open(cls, directory: Path, header: Header) -> CurrentFile:
@@ -61,6 +61,11 @@ class CurrentFile:
             raise
 
     @property
+    def has_records(self) -> bool:
+        """Whether there is more than the header."""
+        return self.size > self._size_of_header
+
+    @property
     def identity(self) -> tuple[int, int]:
         """Device and inode of the file."""
         found = os.fstat(self._fd)
@@ -72,11 +77,10 @@ class CurrentFile:
         Raises:
             OSError: The data was not written.
         """
-        written = os.write(self._fd, data)
-        if written != len(data):
+        length, written = len(data), os.write(self._fd, data)
+        if written != length:
             self._append_rest(memoryview(data)[written:])
-        self.size += len(data)
-        self.has_records = True
+        self.size += length
 
     def is_at_its_name(self) -> bool:
         """Say whether a reader of the directory would still find this file under its name."""

@@ -162,3 +162,20 @@ def test_each_second_is_written_anew() -> None:
         "2026-03-01T12:01:01.000250Z",
         "2026-03-01T12:00:00.000250Z",
     ]
+
+
+@pytest.mark.parametrize(
+    ("moment", "written"),
+    [
+        (NOON + 59.9999, "2026-03-01T12:01:00.000150Z"),
+        (1_772_366_459.9999993, "2026-03-01T12:00:59.999999Z"),
+        (1_772_366_459.9999998, "2026-03-01T12:01:00.000000Z"),
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (-0.5, "1969-12-31T23:59:59.500000Z"),
+    ],
+)
+def test_a_moment_is_rounded_to_microseconds_also_into_the_next_minute(moment: float, written: str) -> None:
+    formatter = TextFormatter()
+    formatter.format(record())
+
+    assert [formatter.format(record(created=moment)).split()[0] for _ in range(2)] == [written, written]

@@ -63,6 +63,9 @@ LEAKS = {
     "password in a URL": ("rediss://default:hunter2@cache:6380/0", "hunter2"),
     "password in JSON": (json.dumps({"password": "it's hunter2"}), "hunter2"),
     "cookie": ("'set-cookie': 'session=abc; Path=/'", "session=abc"),
+    "password by its short name": ("pwd=hunter2", "hunter2"),
+    "key of OpenAI, by its shape": ("using sk-proj-a1B2c3D4e5F6g7H8i9J0", "sk-proj-a1B2c3D4e5F6g7H8i9J0"),
+    "authorization without a scheme": ("authorization: dHI0dWI0ZG9y", "dHI0dWI0ZG9y"),
     "private key": (
         "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----",
         "hkiG9w0BAQEFAASC",
@@ -176,6 +179,20 @@ def test_json_stays_json_and_no_field_is_lost(message: str, extra: dict[str, Any
     line = JsonFormatter().format(logging.makeLogRecord({"msg": "%s", "args": (message,), **extra}))
 
     assert set(json.loads(redact_secrets(line))) == set(json.loads(line))
+
+
+@pytest.mark.parametrize("name", ["api_key", "password", "token", "authorization", "cookie", "sig"])
+def test_a_name_without_a_value_at_the_end_of_a_text_does_not_reach_beyond_it(name: str) -> None:
+    for separators in ((",", ":"), (", ", ": ")):
+        fields = {
+            "list": [f"{name}=", f"{name}: "],
+            "message": f"{name}=",
+            "after": {f"{name}=": 1},
+            "last": f"{name}=",
+        }
+        line = json.dumps(fields, separators=separators)
+
+        assert redact_secrets(line) == line
 
 
 @given(name=st.sampled_from(["api_key", "password", "client_secret", "access_token"]), secret=texts, after=texts)
