@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from penstock_token_client import Limits, Sharing
 
     from ._pool_gate import PoolGate
+    from ._store_identity import StoreCredential
 
 _LAST_ANSWERS = 5.0
 """Seconds for answers under way when the counter stops."""
@@ -52,9 +53,12 @@ class TokenCounter:
         journal: A directory of this counter's own, in which every grant is kept before it is answered. A counter that
             finds its journal there goes on where it was, whatever ended it, and ``assume_idle`` matters only for
             pools of which the journal does not know.
-        store: The URL of a Valkey or Redis server, in which counters that are given the same share their pools.
-        store_options: Further options for the connection, as `redis.asyncio.from_url` takes them, such as
+        store: The URL of a Valkey or Redis server or cluster, in which counters that are given the same share their
+            pools.
+        store_options: Further options for the connection, as the clients of `redis.asyncio` take them, such as
             ``ssl_ca_certs`` or ``credential_provider``.
+        store_credential: An asynchronous Entra ID credential for the store, instead of a user and a password in its
+            URL; it is not closed.
         deployments: The name of each pool's deployment, which whoever is granted quota is told.
         access: Who may use the counter; None: everybody who reaches it.
         insecure: Listen where others can reach the counter, although ``access`` asks nobody for a key.
@@ -82,6 +86,7 @@ class TokenCounter:
         journal: str | os.PathLike[str] | None = None,
         store: str | None = None,
         store_options: Mapping[str, Any] | None = None,
+        store_credential: StoreCredential | None = None,
         deployments: Mapping[str, str] | None = None,
         access: Access | None = None,
         insecure: bool = False,
@@ -113,6 +118,7 @@ class TokenCounter:
         self._directory = None if journal is None else Path(journal)
         self._store_url = store
         self._store_options = dict(store_options or {})
+        self._store_credential = store_credential
         self._desks: dict[str, Desk] = {}
         self._ending = contextlib.AsyncExitStack()
 
@@ -157,7 +163,8 @@ class TokenCounter:
 
     async def _open_shared(self, url: str, stack: contextlib.AsyncExitStack) -> None:
         """Serve pools that are shared with whoever is given the same store."""
-        store = Store(url, counter=secrets.token_hex(8), options=self._store_options)
+        name, credential = secrets.token_hex(8), self._store_credential
+        store = Store(url, counter=name, options=self._store_options, credential=credential)
         stack.push_async_callback(store.aclose)
         gates = {}
         for pool, limits in self._pools.items():

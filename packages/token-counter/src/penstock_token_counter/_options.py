@@ -98,7 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--headroom", type=float, help=f"share added to prompt estimates (default: {_HEADROOM})")
     add("--assume-idle", action="store_true", help="grant at once, instead of waiting one minute for what went before")
     add("--journal", metavar="DIR", help="directory in which grants are kept, so that a crash forgets none of them")
-    add("--store", metavar="URL", help="redis:// or rediss:// server in which several counters share their pools")
+    add(
+        "--store",
+        metavar="URL",
+        help="redis:// or rediss:// server, or redis-cluster:// cluster, in which several counters share their pools",
+    )
     add("--insecure", action="store_true", help="allow an address that others can reach, without keys")
     add(
         "--requests-per-second",

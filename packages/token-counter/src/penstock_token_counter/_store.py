@@ -1,4 +1,4 @@
-"""Where several counters keep the pools they share: a Valkey or Redis server, and what it is asked.
+"""Where several counters keep the pools they share: a Valkey or Redis server or cluster, and what it is asked.
 
 Why like this. Counters must decide as one ledger would, so the rules must exist once. Written anew in Lua they would be
 some hundred lines, to be kept equal to the ledger's for ever, with learning left out. So the store decides nothing. It
@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Any
 from . import _store_scripts as scripts
 from ._paused import PausedError
 from ._store_facts import Busy, Kept, Taken, read_taken
-from ._store_library import address
+from ._store_identity import StoreIdentity
+from ._store_library import address, is_cluster
 from ._store_library import library as import_library
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from ._store_facts import Changes
+    from ._store_identity import StoreCredential
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +38,11 @@ _META_KEPT = 30 * 86_400.0
 _ENTRIES = 1_000
 """Entries that are kept for those who follow; whoever is further behind loads everything."""
 
-_MOST_CONNECTIONS = 64
+_AT_A_TIME = 64
+"""Questions that are with the server, or with a cluster, at the same time; the others wait for their turn."""
+
+_MOST_CONNECTIONS = 2 * _AT_A_TIME
+"""Connections to one server: for questions, for those that end just now, and to listen."""
 
 _WATCH = 1.0
 """Seconds of silence after which to see whether the server is still there, and between two tries to listen."""
@@ -57,13 +63,16 @@ class StoreAwayError(PausedError):
 
 
 class Store:
-    """Owns the connections to one server.
+    """Owns the connections to one server, or to one cluster.
 
     Args:
-        url: ``redis://[user:password@]host[:port][/database]``, or ``rediss://`` for TLS, or ``unix://path``.
+        url: ``redis://[user:password@]host[:port][/database]``, or ``rediss://`` for TLS, or ``unix://path``;
+            ``redis-cluster://`` or ``rediss-cluster://`` and any node of a cluster.
         counter: Text that no other counter uses.
         timeout: Seconds within which the server must answer.
-        options: Further options of `redis.asyncio.from_url`, such as ``ssl_ca_certs`` or ``credential_provider``.
+        options: Further options of `redis.asyncio.Redis.from_url`, or of `RedisCluster.from_url`, such as
+            ``ssl_ca_certs`` or ``credential_provider``.
+        credential: An asynchronous Entra ID credential, instead of user and password; it is not closed.
 
     Raises:
         ImportError: The extra ``redis`` is not installed.
@@ -71,26 +80,35 @@ class Store:
     """
 
     def __init__(
-        self, url: str, *, counter: str, timeout: float = 2.0, options: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        *,
+        counter: str,
+        timeout: float = 2.0,
+        options: Mapping[str, Any] | None = None,
+        credential: StoreCredential | None = None,
     ) -> None:
         self.counter = counter
         self.address = address(url)
         library = import_library()
-        self._errors = (library.RedisError, OSError)
-        settings = {
+        self._errors = library.errors
+        self._is_cluster = is_cluster(url)
+        settings: dict[str, Any] = {
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
             "max_connections": _MOST_CONNECTIONS,
-            "retry": library.Retry(library.NoBackoff(), 0),  # what may have been kept must not be repeated blindly
-            **(options or {}),
         }
-        self._connections = library.BlockingConnectionPool.from_url(url, **settings)
-        self._client = library.Redis(connection_pool=self._connections)
+        self._identity: StoreIdentity | None = None
+        if credential is not None:
+            self._identity = StoreIdentity(credential, library.JWToken, library.errors)
+            settings["credential_provider"] = self._identity
+        self._client = library.connect(url, {**settings, **(options or {})})
+        self._room = asyncio.Semaphore(_AT_A_TIME)
         self._take = self._client.register_script(scripts.take())
         self._load = self._client.register_script(scripts.load())
         self._commit = self._client.register_script(scripts.commit())
         self._let_go = self._client.register_script(scripts.let_go())
-        self._listener: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def look(self, pool: str, version: int) -> Taken:
@@ -166,18 +184,23 @@ class Store:
             await self._let_go(keys=_keys(pool, "meta"), args=[self.counter])
 
     def listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
-        """Wake a pool's gate whenever another counter has decided something."""
+        """Wake a pool's gate whenever another counter has decided something, and stay signed in meanwhile."""
         by_channel = {_channel(pool): call for pool, call in wake.items()}
-        self._listener = asyncio.create_task(self._listen(by_channel))
+        self._tasks.append(asyncio.create_task(self._listen(by_channel)))
+        if self._identity is not None:
+            self._tasks.append(asyncio.create_task(self._identity.keep(self._sign_in)))
 
     async def aclose(self) -> None:
         """Close the connections."""
         self._closing = True
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait([self._listener])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._client.aclose()
-        await self._connections.disconnect()
+        if self._is_cluster:  # which keeps its connections, if it has just lost a node
+            for node in self._client.get_nodes():
+                await node.disconnect()
 
     async def _ask_for(self, pool: str, version: int, *, lease: float) -> Any:  # noqa: ANN401 - what a script returns
         """Run the script that looks, or takes a turn."""
@@ -189,12 +212,27 @@ class Store:
         """Listen, again and again; everything is right without it, and only later."""
         while not self._closing:  # the library may turn a cancellation into an error of its own
             with contextlib.suppress(*self._errors):
-                async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
+                async with await self._subscription() as subscription:
                     await subscription.subscribe(*wake)
                     await self._hear(subscription, wake)
             for call in wake.values():  # so that those who have nothing to do notice, too
                 call()
             await asyncio.sleep(_WATCH)
+
+    async def _sign_in(self, token: Any) -> None:  # noqa: ANN401 - the library's
+        """Sign in anew on every connection; the one that listens is made anew when the server ends it."""
+        if not self._is_cluster:
+            await self._client.connection_pool.re_auth_callback(token)
+            return
+        for node in self._client.get_nodes():  # whose own way leaves out connections that are in use
+            node.update_active_connections_for_reconnect()
+            await node.disconnect_free_connections()
+
+    async def _subscription(self) -> Any:  # noqa: ANN401 - one of two kinds
+        """Return a new subscription; in a cluster every node hears what is published at any."""
+        await self._client.initialize()
+        where = {"node": self._client.get_random_primary_node()} if self._is_cluster else {}
+        return self._client.pubsub(ignore_subscribe_messages=True, **where)
 
     async def _hear(self, subscription: Any, wake: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401
         """Wake whoever something is published for, and see in times of silence whether the server is still there."""
@@ -208,10 +246,11 @@ class Store:
     @contextlib.asynccontextmanager
     async def _reaching(self) -> AsyncIterator[None]:
         """Turn the library's errors into ours; their texts may hold what was sent."""
-        try:
-            yield
-        except self._errors as error:
-            raise StoreAwayError(type(error).__name__) from error
+        async with self._room:
+            try:
+                yield
+            except self._errors as error:
+                raise StoreAwayError(type(error).__name__) from error
 
 
 def _keys(pool: str, *names: str) -> list[str]:

@@ -1,9 +1,17 @@
-"""What is used of the client library, which belongs to an extra, and where a server is."""
+"""What is used of the client library, which belongs to an extra, and where a server or a cluster is."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OF_CLUSTERS = "-cluster"
+"""Ends the scheme of a cluster's URL."""
+
+_SCHEMES = ("redis", "rediss", f"redis{_OF_CLUSTERS}", f"rediss{_OF_CLUSTERS}", "unix")
 
 
 def address(url: str) -> str:
@@ -14,23 +22,43 @@ def address(url: str) -> str:
     """
     parts = urlsplit(url)
     where = parts.path if parts.scheme == "unix" else parts.hostname
-    if parts.scheme not in ("redis", "rediss", "unix") or not where:
-        raise ValueError("must be redis://host:port, rediss://host:port for TLS, or unix:///path")
+    if parts.scheme not in _SCHEMES or not where:
+        raise ValueError(
+            "must be redis://host:port, rediss://host:port for TLS, redis-cluster:// or rediss-cluster:// and any node "
+            "of a cluster, or unix:///path"
+        )
     if parts.scheme == "unix":
         return f"unix://{parts.path}"
+    if is_cluster(url) and parts.path not in ("", "/", "/0"):
+        raise ValueError("must name no database, because a cluster has but one")
     host = parts.hostname or ""
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+
+
+def is_cluster(url: str) -> bool:
+    """Tell whether a URL leads to a cluster."""
+    return urlsplit(url).scheme.endswith(_OF_CLUSTERS)
 
 
 class Library(NamedTuple):
     """What is used of the client library."""
 
     Redis: Any
-    BlockingConnectionPool: Any
-    RedisError: type[Exception]
+    RedisCluster: Any
     Retry: Any
     NoBackoff: Any
+    JWToken: Any
+    errors: tuple[type[Exception], ...]
+
+    def connect(self, url: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a client of one of two kinds
+        """Return a client, which connects when it is used and sends nothing twice."""
+        once = self.Retry(self.NoBackoff(), 0)  # what may have been kept must not be repeated blindly
+        if not is_cluster(url):
+            return self.Redis.from_url(url, **{"retry": once, **options})
+        # Pools in slots that nobody serves at the moment must not stop the others.
+        own = {"retry": once, "require_full_coverage": False}
+        return self.RedisCluster.from_url(url.replace(_OF_CLUSTERS, "", 1), **{**own, **options})
 
 
 def library() -> Library:
@@ -41,9 +69,11 @@ def library() -> Library:
     """
     try:
         from redis import RedisError  # noqa: PLC0415 - belongs to an extra
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415
+        from redis.asyncio import Redis, RedisCluster  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.auth.token import JWToken  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.exceptions import RedisClusterException  # noqa: PLC0415
     except ImportError as error:
         raise ImportError('a store needs the extra: pip install "penstock-token-counter[redis]"') from error
-    return Library(Redis, BlockingConnectionPool, RedisError, Retry, NoBackoff)
+    return Library(Redis, RedisCluster, Retry, NoBackoff, JWToken, (RedisError, RedisClusterException, OSError))

@@ -9,10 +9,13 @@ import logging
 import runpy
 import ssl
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -107,6 +110,68 @@ async def test_a_credential_provider_is_asked_for_what_lets_in() -> None:
                     assert (await client.lock_tokens(10)).allowed
 
 
+class Credential:
+    """Gives tokens that live for two seconds, and each lets in another user, so that the server tells them apart."""
+
+    def __init__(self, valkey: ValkeyProcess) -> None:
+        self.users: list[str] = []
+        self._valkey = valkey
+
+    async def get_token(self, *scopes: str) -> SimpleNamespace:
+        assert scopes == ("https://redis.azure.com/.default",)
+        user, ends = f"user-{len(self.users)}", int(time.time()) + 3
+        token = jwt.encode({"oid": user, "exp": ends}, PASSWORD * 2, algorithm="HS256")
+        with self._valkey.client() as client:
+            everything = ("allkeys", "allchannels", "allcommands")
+            client.execute_command("ACL", "SETUSER", user, "on", f">{token}", *everything)
+        self.users.append(user)
+        return SimpleNamespace(token=token, expires_on=ends)
+
+    def connections(self) -> dict[str, str]:
+        """Return who has signed in on each connection that asks, by the connection's id."""
+        with self._valkey.client() as client:
+            known = client.client_list()
+        return {at["id"]: at["user"] for at in known if at["user"] != "default" and at["cmd"] != "subscribe"}
+
+
+async def test_connections_sign_in_anew_before_a_token_ends(caplog: pytest.LogCaptureFixture) -> None:
+    with ValkeyProcess() as valkey:
+        credential = Credential(valkey)
+        async with TokenCounter(POOLS, store=valkey.url, store_credential=credential, assume_idle=True) as counter:
+            await until_ready(counter.url)
+            async with asyncio.timeout(60), TokenClient("a", counter.url) as client:
+                assert (await client.lock_tokens(10)).allowed
+                before = credential.connections()
+                given = len(credential.users)
+                while len(credential.users) < given + 2 or set(credential.connections().values()) != {
+                    credential.users[-1]
+                }:
+                    await asyncio.sleep(0.02)
+                after = credential.connections()
+                with valkey.client() as server:
+                    server.execute_command("ACL", "DELUSER", *credential.users[:-1])  # ends what they still have open
+                assert (await client.lock_tokens(10)).allowed
+
+    assert before
+    assert before.keys() <= after.keys()
+    assert "cannot be used" not in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+async def test_without_a_token_nothing_is_granted_and_the_reason_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    class Refused:
+        async def get_token(self, *_: str) -> SimpleNamespace:
+            raise RuntimeError(PASSWORD)
+
+    with ValkeyProcess() as valkey:
+        async with TokenCounter(POOLS, store=valkey.url, store_credential=Refused()) as counter, asyncio.timeout(30):
+            while "cannot be used" not in caplog.text:
+                await asyncio.sleep(0.02)
+            await until_ready(counter.url, ready=False)
+
+    assert PASSWORD not in caplog.text
+
+
 async def test_a_wrong_password_is_said_so_and_nothing_is_granted(caplog: pytest.LogCaptureFixture) -> None:
     with ValkeyProcess() as valkey:
         protect(valkey, "another")
@@ -149,11 +214,17 @@ async def test_a_certificate_that_nobody_trusts_is_refused(tmp_path: Path, caplo
     [
         ("redis://user:secret@cache:6380/2", "redis://cache:6380/2"),
         ("rediss://:secret@[::1]:6380", "rediss://[::1]:6380"),
+        ("rediss-cluster://user:secret@node:6380", "rediss-cluster://node:6380"),
         ("unix://user:secret@/run/valkey.sock?db=1", "unix:///run/valkey.sock"),
     ],
 )
 def test_an_address_is_shown_without_what_lets_in(url: str, shown: str) -> None:
     assert address(url) == shown
+
+
+def test_a_database_of_a_cluster_is_refused() -> None:
+    with pytest.raises(UsageError, match="--store must name no database"):
+        read_options(["--tpm", "1000", "--rpm", "10", "--store", "redis-cluster://node/2"])
 
 
 @pytest.mark.parametrize("url", ["", "cache:6379", "http://cache", "redis://", f"redis:/{PASSWORD}"])
