@@ -122,7 +122,7 @@ class Replica:
     def begin(self) -> None:
         """Note from now on what is decided."""
         self._notes = []
-        self._next_look = self.pool.loop.next_look
+        self._in_force = self._terms()
 
     def report(self, grant_id: str, usage: Usage, now: float) -> bool:
         """Take the report of a request; tell whether its grant is known."""
@@ -162,8 +162,8 @@ class Replica:
         """Return what was decided since `begin`; None if there is nothing to say, not even that this counter lives."""
         words, self._notes = self._notes or [], None
         turns, lesson = self.pool.queue.turns(), self.pool.loop.lesson()
-        if self.pool.loop.next_look != self._next_look:
-            words.append(InForce(self.pool.ledger.terms, self.pool.loop.next_look))
+        if (in_force := self._terms()) != self._in_force:
+            words.append(in_force)
         if turns != self._turns:
             words.append(turns)
         if lesson != self._lesson:
@@ -224,6 +224,10 @@ class Replica:
             case Turns():
                 self.pool.queue.follow(word)
                 self._turns = word
+
+    def _terms(self) -> InForce:
+        """Return what is gone by; a refusal changes it at once, perhaps without another time to look."""
+        return InForce(self.pool.ledger.terms, self.pool.loop.next_look)
 
     def _go_by(self, word: InForce, now: float) -> None:
         """Go by the terms that another counter worked out, until it is time to do so again."""

@@ -12,6 +12,7 @@ import os
 import runpy
 import secrets
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -295,6 +296,19 @@ def test_counters_that_share_a_store_decide_like_one(machine: type[StoreMachine]
             max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_who_loads_anew_goes_by_a_refusal_that_came_at_the_moment_of_a_grant(machine: type[StoreMachine]) -> None:
+    both, first = machine(), SimpleNamespace(draw=lambda _: "memory-1")
+    both.start(JUDGED)
+    both.ask(at=0, app="a", tokens=20, requests=1, key=None, wait=60, callers=3)
+    both.report(at=0, data=first, used=0, status="429", left=None, limit=500, wait=250)
+    both.ask(at=0, app="a", tokens=20, requests=1, key=None, wait=60, callers=1)
+
+    both.load_anew(at=0)
+
+    both.everybody_counts_the_same()
+    both.teardown()
 
 
 Plant = pytest.MonkeyPatch
