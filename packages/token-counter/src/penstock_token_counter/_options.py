@@ -35,6 +35,7 @@ class Options:
     assume_idle: bool
     journal: str | None
     store: str | None
+    store_entra: bool
     requests_per_second: float
     json: bool
     stop_with_stdin: bool
@@ -69,6 +70,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         assume_idle=given.assume_idle,
         journal=given.journal,
         store=_store(given),
+        store_entra=given.store_entra,
         requests_per_second=given.requests_per_second,
         json=given.json,
         stop_with_stdin=given.stop_with_stdin,
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="redis:// or rediss:// server, or redis-cluster:// cluster, in which several counters share their pools",
     )
+    add("--store-entra", action="store_true", help="sign in at the store by Entra ID, as DefaultAzureCredential does")
     add("--insecure", action="store_true", help="allow an address that others can reach, without keys")
     add(
         "--requests-per-second",
@@ -119,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
 def _store(given: argparse.Namespace) -> str | None:
     """Check the store's URL, which is never repeated, because it may hold a password."""
     if given.store is None:
+        if given.store_entra:
+            raise UsageError("--store-entra says how to sign in at a store: give its address with --store")
         return None
     if given.journal is not None:
         raise UsageError("--store and --journal exclude each other: what a store keeps needs no journal")

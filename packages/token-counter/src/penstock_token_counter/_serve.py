@@ -22,6 +22,10 @@ from ._usage import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from azure.identity.aio import DefaultAzureCredential
+
+    from ._store_identity import StoreCredential
+
 
 def run(arguments: Sequence[str]) -> int:
     """Serve until a signal, or the end of standard input, says stop.
@@ -37,8 +41,9 @@ async def _serve(options: Options) -> None:
     """Serve until a signal, or the end of standard input, says stop."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    counter = counter_of(options)
     async with contextlib.AsyncExitStack() as stack:
+        credential = await stack.enter_async_context(default_credential()) if options.store_entra else None
+        counter = counter_of(options, credential)
         try:
             await stack.enter_async_context(counter)
         except OSError as error:
@@ -64,8 +69,21 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(10_000, 50, 50)
 
 
-def counter_of(options: Options) -> TokenCounter:
-    """Return the counter that the options describe."""
+def default_credential() -> DefaultAzureCredential:
+    """Return a credential that takes what it finds: a managed identity, the environment, whoever signed in here.
+
+    Raises:
+        UsageError: The extra is not installed.
+    """
+    try:
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - belongs to an extra
+    except ImportError:
+        raise UsageError('--store-entra needs the extra: pip install "penstock-token-counter[azure,redis]"') from None
+    return DefaultAzureCredential()
+
+
+def counter_of(options: Options, credential: StoreCredential | None = None) -> TokenCounter:
+    """Return the counter that the options describe, with what signs it in at its store."""
     pools, access = options.configuration.pools, options.configuration.access
     try:
         return TokenCounter(
@@ -76,6 +94,7 @@ def counter_of(options: Options) -> TokenCounter:
             sharing={name: pool.sharing for name, pool in pools.items()},
             journal=options.journal,
             store=options.store,
+            store_credential=credential,
             deployments={name: pool.deployment for name, pool in pools.items() if pool.deployment is not None},
             access=access,
             insecure=options.insecure,
