@@ -100,7 +100,7 @@ async def test_options_of_a_call_are_checked(
         ({"timeout": 0}, "timeout must be a positive number of seconds"),
         ({"model": "chat-prod"}, "encodings has no entry for 'chat-prod', whose name does not say its model"),
         (
-            {"encodings": {"gpt-4o": "mistral"}},
+            {"encodings": {"gpt-4o": "gemma"}},
             "encodings .AZURE_OPENAI_MODEL.: .* neither an encoding nor a known model",
         ),
         ({"parameters": {"stream": True}}, "parameters must not contain stream"),
