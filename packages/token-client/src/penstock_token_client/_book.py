@@ -9,6 +9,7 @@ too low.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
@@ -35,6 +36,7 @@ class Book:
         requests: Requests charged in the window, likewise.
         open_tokens: The part of ``tokens`` whose use is not reported yet.
         granted: Grants given since the start.
+        gone_until: Grants up to this time had left the window when it grew, and do not come back.
         unreported: Grants that aged out without a report or a release.
     """
 
@@ -42,6 +44,7 @@ class Book:
         self.limits = limits
         self.terms = self._configured = limits.terms()
         self.tokens = self.requests = self.open_tokens = self.granted = self.unreported = 0
+        self.gone_until = -math.inf
         self._instance = instance
         self._on_change = on_change
         self._log: deque[Grant] = deque()
@@ -99,6 +102,8 @@ class Book:
         self._age(now)
         if terms == self.terms:
             return
+        if terms.span > self.terms.span:
+            self.gone_until = max(self.gone_until, now - self.terms.span)
         repriced = terms.prompt_rate != self.terms.prompt_rate
         self.terms = terms
         if repriced:

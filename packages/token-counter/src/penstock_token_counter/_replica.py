@@ -92,10 +92,13 @@ class Replica:
             elif name.startswith("place:"):
                 places.append(read_place(value))
         lesson = kept.fields.get("lesson")
+        in_force = read_in_force(kept.fields["inforce"]) if "inforce" in kept.fields else None
+        if in_force is not None:
+            charges = [charge for charge in charges if charge.at > in_force.gone_until]
         charges.sort(key=lambda charge: charge.at)
         self.pool.restore(charges, None if lesson is None else read_learned(lesson), now)
-        if "inforce" in kept.fields:
-            self._go_by(read_in_force(kept.fields["inforce"]), now)
+        if in_force is not None:
+            self._go_by(in_force, now)
         for place in places:
             self.pool.queue.follow_place(place)
         if "turns" in kept.fields:
@@ -227,12 +230,13 @@ class Replica:
 
     def _terms(self) -> InForce:
         """Return what is gone by; a refusal changes it at once, perhaps without another time to look."""
-        return InForce(self.pool.ledger.terms, self.pool.loop.next_look)
+        return InForce(self.pool.ledger.terms, self.pool.loop.next_look, self.pool.ledger.gone_until)
 
     def _go_by(self, word: InForce, now: float) -> None:
         """Go by the terms that another counter worked out, until it is time to do so again."""
         self.pool.ledger.adjust(word.terms, now)
         self.pool.loop.next_look = word.next_look
+        self.pool.ledger.gone_until = word.gone_until
 
     def _note(self, charge: Charge) -> None:
         """Note how a grant stands."""

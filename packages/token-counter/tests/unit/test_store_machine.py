@@ -311,6 +311,20 @@ def test_who_loads_anew_goes_by_a_refusal_that_came_at_the_moment_of_a_grant(mac
     both.teardown()
 
 
+def test_who_loads_anew_does_not_charge_again_what_had_left_a_window_that_grew(machine: type[StoreMachine]) -> None:
+    both = machine()
+    both.start(JUDGED)
+    both.ask(at=0, app="a", tokens=700, requests=1, key=None, wait=60, callers=2)
+    both.time_passes(at=0, seconds=8.25)
+    second = SimpleNamespace(draw=lambda _: "memory-2")
+    both.report(at=0, data=second, used=0, status="429", left=None, limit=None, wait=None)
+
+    both.load_anew(at=0)
+
+    both.everybody_counts_the_same()
+    both.teardown()
+
+
 Plant = pytest.MonkeyPatch
 
 

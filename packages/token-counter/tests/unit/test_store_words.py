@@ -66,7 +66,8 @@ LESSONS = st.builds(
     distances=st.lists(st.tuples(TIMES, TIMES), max_size=3).map(tuple),
     doubted_until=NEVER_OR_TIMES,
 )
-WORDS = st.one_of(CHARGES, PLACES, st.builds(Granted), REPORTED, st.builds(InForce, TERMS, TIMES), TURNS, LESSONS)
+IN_FORCE = st.builds(InForce, TERMS, TIMES, NEVER_OR_TIMES)
+WORDS = st.one_of(CHARGES, PLACES, st.builds(Granted), REPORTED, IN_FORCE, TURNS, LESSONS)
 ENTRIES = st.builds(Entry, TIMES, TEXTS, st.lists(WORDS, max_size=4))
 
 
