@@ -21,10 +21,12 @@ from penstock_token_counter._knowledge import Knowledge
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+    from arrivals_judge import Judge
     from store_proxy import StoreProxy
     from valkey_process import ValkeyProcess
 else:
     TESTS = Path(__file__).parents[1]
+    Judge = runpy.run_path(str(TESTS / "arrivals_judge.py"))["Judge"]
     ValkeyProcess = runpy.run_path(str(TESTS / "valkey_process.py"))["ValkeyProcess"]
     StoreProxy = runpy.run_path(str(TESTS / "store_proxy.py"))["StoreProxy"]
 
@@ -33,30 +35,6 @@ LIMITS = Limits(tpm=10_000, rpm=400, window=2.0, sub_window=2.0, headroom=0.0, m
 POOLS = {"completion": LIMITS}
 TOKENS = 1000  # 10 requests fill a window
 TIMEOUT = 1.0  # seconds within which the store must answer
-
-
-class Judge:
-    """Counts what arrives, as the model's endpoint would."""
-
-    def __init__(self) -> None:
-        self.arrivals: list[float] = []
-        self._arrived = asyncio.Event()
-
-    def arrive(self) -> None:
-        self.arrivals.append(time.monotonic())
-        self._arrived.set()
-
-    async def see(self, requests: int) -> None:
-        """Wait until so many more have arrived."""
-        expected = len(self.arrivals) + requests
-        async with asyncio.timeout(60):
-            while len(self.arrivals) < expected:
-                self._arrived.clear()
-                await self._arrived.wait()
-
-    def most(self) -> int:
-        """Return the most tokens that arrived within any window, so for any phase."""
-        return TOKENS * max(sum(start <= at < start + LIMITS.window for at in self.arrivals) for start in self.arrivals)
 
 
 @pytest.fixture
@@ -124,18 +102,18 @@ async def until(condition: Callable[[], Awaitable[bool]], within: float = 20.0) 
 
 
 async def test_no_window_exceeds_the_limit_and_work_goes_on() -> None:
-    judge = Judge()
+    judge = Judge(TOKENS, LIMITS.window)
     with ValkeyProcess() as valkey:
         async with fleet(valkey.url) as urls, crowd(urls, judge):
             await judge.see(35)
 
-    assert LIMITS.tpm / 2 < judge.most() <= LIMITS.tpm
+    assert LIMITS.tpm / 2 < judge.most_tokens() <= LIMITS.tpm
 
 
 async def test_a_store_that_was_killed_and_knows_nothing_makes_everybody_wait_for_one_window(
     valkey: ValkeyProcess,
 ) -> None:
-    judge = Judge()
+    judge = Judge(TOKENS, LIMITS.window)
     async with fleet(valkey.url) as urls, crowd(urls, judge):
         await judge.see(12)
         valkey.kill()
@@ -145,7 +123,7 @@ async def test_a_store_that_was_killed_and_knows_nothing_makes_everybody_wait_fo
         await judge.see(15)
 
     resumed = min(at for at in judge.arrivals if at > killed + 0.25)
-    assert judge.most() <= LIMITS.tpm
+    assert judge.most_tokens() <= LIMITS.tpm
     assert resumed - killed >= LIMITS.window
 
 
@@ -153,18 +131,18 @@ async def test_the_judge_finds_counters_that_believe_a_store_which_knows_nothing
     valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Knowledge, "is_too_little", lambda *_: False)
-    judge = Judge()
+    judge = Judge(TOKENS, LIMITS.window)
     async with fleet(valkey.url) as urls, crowd(urls, judge):
         await judge.see(18)
         valkey.kill()
         valkey.start()
         await judge.see(10)
 
-    assert judge.most() > LIMITS.tpm
+    assert judge.most_tokens() > LIMITS.tpm
 
 
 async def test_a_store_that_stalls_loses_nothing_and_nothing_is_granted_twice(valkey: ValkeyProcess) -> None:
-    judge = Judge()
+    judge = Judge(TOKENS, LIMITS.window)
     async with fleet(valkey.url) as urls, crowd(urls, judge):
         await judge.see(12)
         valkey.pause()
@@ -175,11 +153,11 @@ async def test_a_store_that_stalls_loses_nothing_and_nothing_is_granted_twice(va
         await judge.see(15)
 
     assert stalled < len(judge.arrivals)
-    assert judge.most() <= LIMITS.tpm
+    assert judge.most_tokens() <= LIMITS.tpm
 
 
 async def test_a_replica_that_lost_the_last_writes_grants_nothing_for_one_window(valkey: ValkeyProcess) -> None:
-    judge = Judge()
+    judge = Judge(TOKENS, LIMITS.window)
     with ValkeyProcess() as replica:
         async with StoreProxy(valkey) as proxy, fleet(proxy.url) as urls, crowd(urls, judge):
             await judge.see(3)
@@ -191,7 +169,7 @@ async def test_a_replica_that_lost_the_last_writes_grants_nothing_for_one_window
             await judge.see(15)
 
     resumed = min((at for at in judge.arrivals if at > failed + 0.25), default=0.0)
-    assert judge.most() <= LIMITS.tpm
+    assert judge.most_tokens() <= LIMITS.tpm
     assert resumed - failed >= LIMITS.window
 
 

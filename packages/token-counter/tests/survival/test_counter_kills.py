@@ -9,15 +9,16 @@ import asyncio
 import os
 import random
 import runpy
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock_token_client import Limits, TokenClient
 
 if TYPE_CHECKING:
+    from arrivals_judge import Judge
     from killable_counter import KillableCounter
 else:
+    Judge = runpy.run_path(str(Path(__file__).parents[1] / "arrivals_judge.py"))["Judge"]
     KillableCounter = runpy.run_path(str(Path(__file__).with_name("killable_counter.py")))["KillableCounter"]
 
 KILLS = 50 if os.environ.get("PENSTOCK_SURVIVAL") == "full" else 8
@@ -28,30 +29,6 @@ CALLERS = 20
 SLOW_DISK = 0.05
 """Seconds that a sync takes, so that a kill finds decisions that are not durable yet, and a journal half rewritten."""
 SMALLEST = 3_000  # bytes, of which a batch has about 200: the journal is rewritten several times a window
-
-
-class Judge:
-    """Counts what arrives, as the model's endpoint would, and tells when something does."""
-
-    def __init__(self) -> None:
-        self.arrivals: list[float] = []
-        self._arrived = asyncio.Event()
-
-    def arrive(self) -> None:
-        self.arrivals.append(time.monotonic())
-        self._arrived.set()
-
-    async def see(self, requests: int) -> None:
-        """Wait until so many more have arrived."""
-        expected = len(self.arrivals) + requests
-        async with asyncio.timeout(60):
-            while len(self.arrivals) < expected:
-                self._arrived.clear()
-                await self._arrived.wait()
-
-    def most_tokens(self) -> int:
-        """Return the most tokens that arrived within any window, so for any phase."""
-        return TOKENS * max(sum(start <= at < start + LIMITS.window for at in self.arrivals) for start in self.arrivals)
 
 
 async def work(client: TokenClient, judge: Judge) -> None:
@@ -81,7 +58,7 @@ async def kill_at_some_moment(counter: KillableCounter, judge: Judge, moment: st
 
 async def judged(counter: KillableCounter, moments: list[str]) -> int:
     """Kill a counter under load, at each of the moments; return the most tokens that any window saw."""
-    judge, chance = Judge(), random.Random(1)
+    judge, chance = Judge(TOKENS, LIMITS.window), random.Random(1)
     async with counter.serving(), TokenClient("a", counter.url) as client:
         callers = [asyncio.ensure_future(work(client, judge)) for _ in range(CALLERS)]
         for moment in moments:
