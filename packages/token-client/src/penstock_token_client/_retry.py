@@ -25,6 +25,9 @@ _LONGEST_PAUSE = 60.0
 _DOUBLINGS = 6
 """After so many doublings the pause is at its longest; more would only overflow."""
 
+_LONGEST_TOLD = 120.0
+"""Seconds; a full window opens after a minute and its margin, so a minute would be too little."""
+
 _sleep = asyncio.sleep
 _random = random.random
 """Waiting and chance, under names of their own so that a test can have its own."""
@@ -36,8 +39,8 @@ async def with_token_limit_retry(
     """Await ``func(*args, **kwargs)``, and again when quota was missing.
 
     Before each new try it waits as long as the error says (``retry_after``), otherwise as long as the pool's status
-    says (``reset_time_seconds``), otherwise 1, 2, 4 … seconds; never more than a minute, and up to a tenth longer so
-    that those who waited together do not return together.
+    says (``reset_time_seconds``), but never more than two minutes; otherwise 1, 2, 4 … seconds, at most 60. It
+    waits up to a tenth longer, so that those who waited together do not return together.
 
     Args:
         func: What to call; its errors decide.
@@ -107,8 +110,8 @@ async def _pause(error: Exception, token_client: Quota, attempt: int) -> float:
         status = await token_client.get_status() or {}
         seconds = _seconds(status.get("reset_time_seconds"))
     if seconds is None:
-        seconds = _FIRST_PAUSE * 2 ** min(attempt, _DOUBLINGS)
-    return min(seconds, _LONGEST_PAUSE) * (1 + _random() / 10)
+        seconds = min(_FIRST_PAUSE * 2 ** min(attempt, _DOUBLINGS), _LONGEST_PAUSE)
+    return min(seconds, _LONGEST_TOLD) * (1 + _random() / 10)
 
 
 def _seconds(told: object) -> float | None:

@@ -259,7 +259,7 @@ class TestRetryWaitTime:
     async def test_wait_is_capped_when_the_error_says_longer(self, waits: Waits) -> None:
         await with_token_limit_retry(Flaky(limited(86_400.0), limited(float("inf"))), Unlimited())
 
-        assert waits.taken == [60.0, 60.0]
+        assert waits.taken == [120.0, 120.0]
 
     async def test_wait_is_capped_when_the_status_says_longer(
         self, client: TokenClient, counter: ScriptedCounter, waits: Waits
@@ -268,14 +268,14 @@ class TestRetryWaitTime:
 
         await with_token_limit_retry(Flaky(limited()), client)
 
-        assert waits.taken == [60.0]
+        assert waits.taken == [120.0]
 
     async def test_wait_is_up_to_a_tenth_longer_and_never_shorter(self, waits: Waits) -> None:
         waits.chance = 1.0
 
         await with_token_limit_retry(Flaky(limited(10.0), limited(86_400.0)), Unlimited())
 
-        assert waits.taken == [pytest.approx(11.0), pytest.approx(66.0)]
+        assert waits.taken == [pytest.approx(11.0), pytest.approx(132.0)]
 
 
 class TestRetryBackoff:
@@ -411,6 +411,7 @@ class TestRetryIntegration:
             now[0] += seconds
 
         monkeypatch.setattr("penstock_token_client._retry._sleep", pass_time)
+        monkeypatch.setattr("penstock_token_client._retry._random", lambda: 0.0)
         async with LocalQuota(tpm=1000, rpm=600, clock=lambda: now[0]) as quota:
 
             async def ask(tokens: int) -> str:
@@ -422,7 +423,7 @@ class TestRetryIntegration:
             second = await with_token_limit_retry(ask, quota, 900, max_retries=1)
 
         assert first != second
-        assert 60 <= now[0] <= 66
+        assert now[0] == 60.25
 
     async def test_what_a_counter_denies_for_good_is_asked_once(
         self, client: TokenClient, counter: ScriptedCounter, waits: Waits

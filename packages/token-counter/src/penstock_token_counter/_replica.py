@@ -95,7 +95,7 @@ class Replica:
         in_force = read_in_force(kept.fields["inforce"]) if "inforce" in kept.fields else None
         if in_force is not None:
             charges = [charge for charge in charges if charge.at > in_force.gone_until]
-        charges.sort(key=lambda charge: charge.at)
+        charges.sort(key=lambda charge: (charge.at, _number(charge)))  # a key names the last of its grants
         self.pool.restore(charges, None if lesson is None else read_learned(lesson), now)
         if in_force is not None:
             self._go_by(in_force, now)
@@ -216,8 +216,7 @@ class Replica:
         match word:
             case Charge():
                 self.pool.follow(word, now)
-                number = word.id.rpartition("-")[2]
-                self.pool.ledger.granted = max(self.pool.ledger.granted, int(number))
+                self.pool.ledger.granted = max(self.pool.ledger.granted, _number(word))
             case Place():
                 self.pool.queue.follow_place(word)
             case Reported():
@@ -258,3 +257,8 @@ class Replica:
         """Note a word, in a turn."""
         if self._notes is not None:
             self._notes.append(word)
+
+
+def _number(charge: Charge) -> int:
+    """Return how many grants there were when a charge's was given."""
+    return int(charge.id.rpartition("-")[2])

@@ -8,8 +8,7 @@ import random
 import re
 import signal
 import sys
-import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,7 +19,7 @@ from penstock_token_client import Limits, TokenClient
 from penstock_token_counter import TokenCounter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -84,6 +83,17 @@ async def pools(url: str) -> dict[str, dict[str, Any]]:
     """Return the status of every pool, by its name."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/pools") as response:
         return {status["pool"]: status for status in (await response.json())["pools"]}
+
+
+async def samples(url: str, pool: str) -> AsyncGenerator[list[dict[str, float]], None]:
+    """Read the samples of a pool as pages are told them, those before now at first."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/events") as response:
+        async for line in response.content:
+            if line.startswith(b"data: "):
+                event = json.loads(line[6:])
+                columns = ("at", *event["columns"])
+                values = [(sample["at"], *sample["pools"][pool]) for sample in event["samples"]]
+                yield [dict(zip(columns, numbers, strict=True)) for numbers in values]
 
 
 def number(text: str) -> int:
@@ -151,27 +161,23 @@ async def test_what_it_draws_agrees_with_the_status(open_page: Any, size: tuple[
 
 
 async def test_a_busy_pool_is_drawn_as_it_moves(open_page: Any) -> None:
+    shown: list[dict[str, Any]] = []
     async with under_load() as url:
         watched = await open_page(url)
-        start = time.monotonic()
-        seen: list[tuple[float, dict[str, Any]]] = []
-        shown: list[tuple[float, dict[str, Any]]] = []
-        while time.monotonic() < start + 6:
-            seen.append((time.monotonic(), (await pools(url))["busy"]))
-            shown.append((time.monotonic(), await drawn(watched, "busy")))
-        seen.append((time.monotonic(), (await pools(url))["busy"]))
+        async with aclosing(samples(url, "busy")) as stream:
+            told = await anext(stream)
+            for _ in range(7):
+                told += await anext(stream)
+                shown.append(await drawn(watched, "busy"))
+            told += await anext(stream)
 
-    later = [(at, part) for at, part in shown if at > start + 3]
-    for at, part in later:
-        lately = [status for when, status in seen if at - 5 < when <= at + 0.5]
-        used = [status["used_tokens"] + status["locked_tokens"] for status in lately]
-        granted = [status["granted"] for status in lately]
-        assert min(granted) <= number(part["granted"]) <= max(granted)
-        assert 0.9 * min(used) <= number(part["tokens"]) <= min(10_000, 1.1 * max(used))
-    before, after = later[0][1], later[-1][1]
-    (first_at, first), (last_at, last) = seen[0], seen[-1]
-    assert last["granted"] > first["granted"] + 5
-    assert float(after["rate"]) == pytest.approx((last["granted"] - first["granted"]) / (last_at - first_at), rel=0.6)
+    assert {number(part["tokens"]) for part in shown} <= {sample["tokens"] for sample in told}
+    assert max(sample["tokens"] for sample in told) <= 10_000
+    before, after = shown[0], shown[-1]
+    granted = number(after["granted"]) - number(before["granted"])
+    assert 5 < granted <= sum(sample["grants"] for sample in told)
+    rate = sum(sample["grants"] for sample in told[1:]) / (told[-1]["at"] - told[0]["at"])
+    assert float(after["rate"]) == pytest.approx(rate, rel=0.6)
     assert len(heights(after["line"])) > len(heights(before["line"]))
     assert "queue" in after["states"]
     assert watched.complaints == []

@@ -325,6 +325,22 @@ def test_who_loads_anew_does_not_charge_again_what_had_left_a_window_that_grew(m
     both.teardown()
 
 
+def test_who_loads_anew_knows_the_last_of_the_grants_that_had_a_key(machine: type[StoreMachine]) -> None:
+    both = machine()
+    both.start(JUDGED)
+    both.ask(at=0, app="a", tokens=20, requests=1, key="new", wait=0, callers=1)
+    for times in range(1, 80):  # the store tells its charges in no order
+        newest = SimpleNamespace(draw=lambda _, newest=f"memory-{times}": newest)
+        both.release(at=0, data=newest)
+        both.ask_again(at=0, data=newest)
+
+    both.load_anew(at=0)
+    both.ask_again(at=0, data=SimpleNamespace(draw=lambda _: "memory-80"))
+
+    both.everybody_counts_the_same()
+    both.teardown()
+
+
 Plant = pytest.MonkeyPatch
 
 
