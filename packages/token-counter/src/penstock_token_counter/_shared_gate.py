@@ -208,9 +208,10 @@ class SharedGate:
             self.pool.queue.step_out(waiter, now)
 
     def _withdraw(self, app: str, key: str, now: float) -> bool:
-        """Undo what an app asked under a key."""
+        """Undo what an app asked under a key; who takes a place over ends the poll in it, at whichever counter."""
         waiter = self.pool.queue.find(app, key)
         if waiter is not None:
+            self.pool.queue.take_over(waiter, self._counter)
             self.pool.queue.leave(waiter)
             self._turns.queue(errand(lambda _: self._polls.end(waiter.ticket)))
         grant = self.pool.ledger.find(app, key, now)
