@@ -50,6 +50,9 @@ COUNTER = st.integers(0, COUNTERS - 1)
 DOWN = 1.0
 """Seconds for which a counter with a journal is down: longer than from one start of those who waited to the next."""
 
+RECENT = 1.0
+"""Seconds after which nobody notices any more that an answer did not reach its caller."""
+
 WAITS, OVER = "waits", "over"
 """How it stands with a poll that has brought nothing."""
 
@@ -80,7 +83,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.now = EPOCH
         self.callers: list[Caller] = []
-        self.answered: list[tuple[Caller, list[Grant]]] = []  # at this moment
+        self.answered: list[tuple[Caller, list[Grant]]] = []  # not long ago
         self.ids: dict[str, list[str]] = {}  # of the same grant in every world, by that in memory
         self.keys: list[tuple[str, str]] = []
         self.memory = Alone(limits, SHARING, self.clock)
@@ -126,7 +129,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Repeat what was granted, as if the answer had been lost, at any counter."""
         grant = self.in_memory(data.draw(st.sampled_from(list(self.ids))))
         if grant is not None and grant.order.key is not None:
-            self.ask_for(grant.order, at, wait=0)
+            self.answered = [(caller, grants) for caller, grants in self.answered if grants[0].at < self.now]
+            self.ask_for(grant.order, at, wait=0)  # later than the answer that was lost
 
     @precondition(lambda self: any(not caller.absent for caller in self.callers))
     @rule(at=COUNTER, data=st.data(), forgetful=st.booleans())
@@ -219,11 +223,10 @@ class StoreMachine(RuleBasedStateMachine):
     def time_passes(self, at: int, seconds: float) -> None:
         """Have any of the counters notice that somebody may start."""
         until = self.now + seconds
-        self.answered.clear()
         while (wake_at := self.memory.gate.pool.queue.wake_at(self.now)) is not None and wake_at <= until:
             self.be_at(math.ceil(wake_at * 1e6) / 1e6, at)  # the store's clock knows no less than a microsecond
         self.be_at(until, at)
-        self.answered.clear()
+        self.answered = [(caller, grants) for caller, grants in self.answered if grants[0].at + RECENT >= self.now]
 
     @rule(at=COUNTER)
     def load_anew(self, at: int) -> None:

@@ -142,15 +142,18 @@ class Replica:
             given.append((word, grant))
         return given
 
-    def take_back(self, grant_id: str, ticket: str | None, now: float) -> None:
-        """Release a grant that its caller never got, and give it its place again if it had one; it is absent."""
-        grant = self.pool.ledger.named(grant_id, now)
-        if grant is None or grant.state != "open":
+    def take_back(self, given: Grant, ticket: str | None, now: float) -> None:
+        """Release a grant that its caller never got, and give it its place again if it had one; it is absent.
+
+        Not if another answer, maybe another counter's, has renewed it since.
+        """
+        grant = self.pool.ledger.named(given.id, now)
+        if grant is None or grant.state != "open" or grant.at != given.at:
             return
         if ticket is not None:
             place = Place(ticket, grant.order, now, absent_since=now, home=self._counter)
             self.pool.queue.follow_place(place)
-        self.pool.release(grant_id, now)
+        self.pool.release(grant.id, now)
 
     def dismiss(self, silent_since: float, now: float) -> None:
         """Let those be absent whose counter has said nothing for too long."""

@@ -132,7 +132,7 @@ class SharedGate:
     def undeliverable(self, grant: Grant, poll: SharedPoll | None) -> None:
         """Take back a grant that its caller never got, unless another answer may have brought it; keep its place."""
         if not (grant.renewed if poll is None else poll.renewed):
-            self._turns.take_back(grant.id, None if poll is None else poll.ticket)
+            self._turns.take_back(grant, None if poll is None else poll.ticket)
 
     async def settle(self, app: str, grant_id: str, usage: Usage) -> bool:
         """Take the report of a request; tell whether the app has such a grant.

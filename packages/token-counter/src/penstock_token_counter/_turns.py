@@ -132,9 +132,9 @@ class Turns:
         except TimeoutError:
             raise StoreAwayError from None
 
-    def take_back(self, grant_id: str, ticket: str | None) -> None:
+    def take_back(self, grant: Grant, ticket: str | None) -> None:
         """Have a grant released that its caller never got, and its place kept if it had one."""
-        self.queue(errand(lambda now: self._replica.take_back(grant_id, ticket, now)))
+        self.queue(errand(lambda now: self._replica.take_back(grant, ticket, now)))
 
     async def aclose(self) -> None:
         """Decide what is left to decide, if the store can be reached, and end."""
@@ -258,7 +258,7 @@ class Turns:
                 decision.tell()
                 continue
             if not grant.renewed:
-                self.take_back(grant.id, None)
+                self.take_back(grant, None)
             self.queue(decision)
 
     def _deliver(self, word: Granted, grant: Grant) -> None:
@@ -266,7 +266,7 @@ class Turns:
         if word.home != self._store.counter:
             return
         if not self._polls.deliver(word, grant, late=self._is_late(grant.at)) and not word.renewed:
-            self.take_back(grant.id, word.ticket)
+            self.take_back(grant, word.ticket)
 
     def _dismiss(self, now: float) -> None:
         """Let those be absent whose counter is silent, unless it is we who did not listen."""

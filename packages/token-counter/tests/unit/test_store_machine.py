@@ -102,6 +102,16 @@ def test_who_waits_at_one_counter_is_not_granted_what_is_withdrawn_at_another(wo
     worlds.everybody_counts_the_same()
 
 
+def test_an_answer_that_is_lost_takes_no_grant_back_that_another_counter_has_renewed(worlds: StoreMachine) -> None:
+    worlds.ask(at=0, app="a", tokens=1000, requests=1, key="new", wait=0, callers=1)
+    worlds.time_passes(at=0, seconds=1.0)
+    worlds.ask_again(at=1, data=grant(worlds))
+
+    worlds.lose_an_answer(data=SimpleNamespace(draw=lambda _: worlds.answered[0]))
+
+    worlds.everybody_counts_the_same()
+
+
 def test_a_counter_grants_at_once_from_its_journal_after_a_refusal_that_widened_the_window(
     worlds: StoreMachine,
 ) -> None:
