@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import math
 import runpy
@@ -22,30 +21,24 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from penstock_token_client import Limits, Sharing
-from penstock_token_client.accounting import Grant, Order, RateLimit, Usage
+from penstock_token_client import Limits
+from penstock_token_client.accounting import Order, RateLimit, Usage
 from penstock_token_counter import _store_scripts, _turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from store_agreement import CLOCK, COUNTERS, OVER, Agreement, stand
 
-    from store_worlds import CLOCK, EPOCH, Alone, Together
-
-    from penstock_token_counter._pool_gate import Poll, PoolGate
-
-    Asked = Callable[[int, PoolGate], Awaitable[Any]]
+    from penstock_token_counter._pool_gate import PoolGate
 else:
-    WORLDS = runpy.run_path(str(Path(__file__).with_name("store_worlds.py")))
-    CLOCK, EPOCH = WORLDS["CLOCK"], WORLDS["EPOCH"]
-    Alone, Together = WORLDS["Alone"], WORLDS["Together"]
+    AGREEMENT = runpy.run_path(str(Path(__file__).with_name("store_agreement.py")))
+    CLOCK, COUNTERS, OVER = AGREEMENT["CLOCK"], AGREEMENT["COUNTERS"], AGREEMENT["OVER"]
+    Agreement, stand = AGREEMENT["Agreement"], AGREEMENT["stand"]
 
 SIXTEENTH = 1 / 16
 """Seconds of which all times are multiples, so that sums of floats are exact."""
 
 JUDGED = Limits(tpm=1000, rpm=48, headroom=0.0, window=8.0, sub_window=1.0, margin=0.25, sub_margin=0.125)
 ACTUAL = dataclasses.replace(JUDGED, settle="actual")
-SHARING = Sharing(weights={"a": 1, "b": 4}, hold=0.25, ticket_ttl=5.0)
-COUNTERS = 3
 COUNTER = st.integers(0, COUNTERS - 1)
 DOWN = 1.0
 """Seconds for which a counter with a journal is down: longer than from one start of those who waited to the next."""
@@ -53,59 +46,18 @@ DOWN = 1.0
 RECENT = 1.0
 """Seconds after which nobody notices any more that an answer did not reach its caller."""
 
-WAITS, OVER = "waits", "over"
-"""How it stands with a poll that has brought nothing."""
 
-
-@dataclasses.dataclass(eq=False)
-class Caller:
-    """Somebody who waits, or waited, in every world."""
-
-    order: Order
-    polls: list[Poll]
-    at: int
-    absent: bool = False
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """Where in the line it is, by what its ticket says."""
-        _, milliseconds, count = self.polls[0].ticket.split("-")
-        return int(milliseconds, 16), int(count)
-
-
-class StoreMachine(RuleBasedStateMachine):
+class StoreMachine(Agreement, RuleBasedStateMachine):
     """Callers come, go, report and come back, counters and stores fail, and every world says the same of all of it."""
 
     url: str
 
     @initialize(limits=st.sampled_from([JUDGED, ACTUAL]))
     def start(self, limits: Limits) -> None:
-        self.runner = asyncio.Runner()
-        self.now = EPOCH
-        self.callers: list[Caller] = []
-        self.answered: list[tuple[Caller, list[Grant]]] = []  # not long ago
-        self.ids: dict[str, list[str]] = {}  # of the same grant in every world, by that in memory
-        self.keys: list[tuple[str, str]] = []
-        self.memory = Alone(limits, SHARING, self.clock)
-        self.journal = Alone(limits, SHARING, self.clock, journal=True)
-        self.store = Together(limits, SHARING, self.clock, self.url, COUNTERS)
-        self.worlds: list[Alone | Together] = [self.memory, self.journal, self.store]
-        self.run(self.store.tell_the_time())
-        for world in (self.memory, self.journal):
-            self.run(world.begin(idle=True))
-        self.run(self.store.turn(0))
+        self.begin(limits, self.url)
 
     def teardown(self) -> None:
-        if hasattr(self, "worlds"):
-            for world in self.worlds:
-                self.run(world.aclose())
-            self.runner.close()
-
-    def clock(self) -> float:
-        return self.now
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(coroutine)
+        self.end()
 
     @rule(
         at=COUNTER,
@@ -251,6 +203,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Go on from the journal, which has the grants; those who wait would bring their places along."""
         self.callers.clear()
         self.time_passes(at, DOWN)
+        self.answered.clear()
         self.run(self.journal.reopen())
 
     @precondition(lambda self: not self.is_full())
@@ -265,6 +218,7 @@ class StoreMachine(RuleBasedStateMachine):
     def everything_is_lost(self, at: int) -> None:
         """Empty the store; that is like a new counter that knows nothing, to which those who wait come back."""
         self.time_passes(at, SIXTEENTH)
+        self.answered.clear()
         waiting = [caller for caller in self.callers if not caller.absent]
         waiting.sort(key=lambda caller: (caller.at != at, caller.at, caller.rank))
         self.run(self.store.empty(at))
@@ -276,91 +230,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def everybody_counts_the_same(self) -> None:
-        if hasattr(self, "worlds"):
-            books = [self.books(pool) for world in self.worlds for pool in world.pools]
-            assert books == [books[0]] * len(books)
-
-    def books(self, pool: Any) -> tuple[Any, ...]:
-        ledger = pool.ledger
-        ledger.next_expiry(self.now)
-        return ledger.tokens, ledger.requests, ledger.open_tokens, pool.queue.depths()
-
-    def ask_for(self, order: Order, at: int, wait: int, tickets: list[Any] | None = None) -> None:
-        tickets = tickets or [None] * len(self.worlds)
-        told = self.do(at, lambda number, gate: gate.ask(order, tickets[number], wait=wait), check=False)
-        if stand(told[0]) == WAITS:
-            self.callers.append(Caller(order, told, at))
-        elif isinstance(told[0], Grant):
-            self.answered.append((Caller(order, [], at), told))
-        self.see()
-
-    def leave_for_now(self, caller: Caller) -> None:
-        """End a caller's poll, everywhere."""
-        caller.absent = True
-        self.do(caller.at, partial(self.leave, caller))
-
-    async def leave(self, caller: Caller, number: int, gate: PoolGate) -> None:
-        """End a caller's poll in one world."""
-        gate.step_out(caller.polls[number])
-
-    async def return_to(self, caller: Caller, number: int, gate: PoolGate) -> Any:
-        """Ask anew in one world, with the ticket that was told there."""
-        return await gate.ask(caller.order, caller.polls[number].ticket, wait=60)
-
-    def be_at(self, now: float, at: int) -> None:
-        """Let it be some later time."""
-        self.now = now
-        self.run(self.store.tell_the_time())
-        self.do(at)
-
-    def do(self, at: int, asked: Asked | None = None, *, check: bool = True) -> list[Any]:
-        """Take a step in every world; return what each said, which is the same."""
-        told = [self.run(world.turn(at, asked and partial(asked, number))) for number, world in enumerate(self.worlds)]
-        if check:
-            self.see()
-        return self.agree(told)
-
-    def see(self) -> None:
-        """See that every world has granted the same to those who wait, or nothing."""
-        for caller in list(self.callers):
-            if caller.absent:
-                continue
-            assert OVER not in map(stand, self.agree(caller.polls))
-            grants = [poll.future.result() for poll in caller.polls if poll.future.done()]
-            if grants:
-                self.callers.remove(caller)
-                self.answered.append((caller, self.agree(grants)))
-
-    def agree(self, told: list[Any]) -> list[Any]:
-        """See that something is the same in every world, and return it."""
-        first, *others = told
-        assert [stand(each) for each in others] == [stand(first)] * len(others)
-        if isinstance(first, Grant):
-            names = [grant.id for grant in told]
-            assert self.ids.setdefault(first.id, names) == names
-        return told
-
-    def in_memory(self, named: str) -> Grant | None:
-        grant: Grant | None = self.memory.gate.pool.ledger.named(named, self.now)
-        return grant
-
-    def app_of(self, named: str) -> str:
-        grant = self.in_memory(named)
-        return "a" if grant is None else grant.order.app
-
-    def is_full(self) -> bool:
-        """Tell whether the window counts as full because somebody was in doubt."""
-        pool = self.memory.gate.pool
-        return self.in_memory(f"{pool.instance}-0") is not None
-
-
-def stand(told: Any) -> Any:
-    """Return what somebody was told, without what is called otherwise in every world."""
-    if isinstance(told, Grant):
-        return told.order, told.at, told.tokens
-    if hasattr(told, "future"):
-        return stand(told.future.result() or OVER) if told.future.done() else WAITS
-    return told
+        self.see_the_books()
 
 
 def prepared(plant: pytest.MonkeyPatch, url: str) -> type[StoreMachine]:
