@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from penstock_token_client.accounting import Charge, Place, Turns
+from penstock_token_counter._words import Reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +134,41 @@ def test_a_counter_does_not_charge_again_from_its_journal_what_had_left_a_window
     worlds.run(worlds.journal.reopen())
 
     worlds.everybody_counts_the_same()
+
+
+def a_refusal_and_what_follows(worlds: StoreMachine) -> None:
+    """Have a lower limit learned, then have a counter load anew, the journal go on, and two counters decide."""
+    worlds.ask(at=0, app="a", tokens=20, requests=1, key=None, wait=0, callers=1)
+    worlds.report(at=0, data=grant(worlds), used=20, status="429", left=None, limit=500, wait=None)
+    worlds.load_anew(at=2)
+    worlds.reopen_the_journal(at=1)
+    worlds.ask(at=1, app="a", tokens=450, requests=1, key=None, wait=0, callers=1)
+    for number in (2, 1):
+        worlds.time_passes(at=number, seconds=1.0)
+        worlds.ask(at=number, app="a", tokens=60, requests=1, key=None, wait=0, callers=1)
+
+
+def test_what_a_refusal_teaches_is_known_to_whoever_goes_on(worlds: StoreMachine) -> None:
+    a_refusal_and_what_follows(worlds)
+
+    assert len(worlds.ids) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(unheard(Reported), id="unheard Reported"),
+        pytest.param(unsaid("lesson"), id="unsaid lesson"),
+        pytest.param(a_journal_without("lessons"), id="a journal without lessons"),
+    ],
+)
+def test_what_is_not_known_of_a_refusal_is_found(
+    fault: Fault, worlds: StoreMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        a_refusal_and_what_follows(worlds)
 
 
 @pytest.mark.parametrize(
