@@ -63,17 +63,17 @@ async def check_it_waits_and_resumes(
     began = time.monotonic()
     with pytest.raises(error, match=hint) as failure:
         await uploader.put(path, "direct")
-    assert time.monotonic() - began < 10, "told at once"
+    assert time.monotonic() - began < 60, "told at once"
     assert failure.value.environment
     assert not failure.value.permanent
 
     handle = await uploader.upload_file(path)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while uploader.statistics().paused is None:
             await asyncio.sleep(0.001)
     assert not handle.done()
     await mend()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert isinstance(await handle, Created)
 
     statistics = uploader.statistics()
