@@ -152,7 +152,8 @@ class LogMonitorService:
     async def shutdown(self, drain: float = 28.0) -> list[str]:
         """Ship what there is, wait for living writers and ship theirs too, then stop.
 
-        What failed before is tried again at once, however long it was to wait.
+        What failed before is tried again at once, however long it was to wait. Files that the archive refuses for good
+        are not waited for.
 
         Args:
             drain: Seconds until it stops in any case. Nothing is lost by that: what stays is the next monitor's.
