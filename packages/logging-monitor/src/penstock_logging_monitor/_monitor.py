@@ -122,7 +122,6 @@ class LogMonitorService:
         self._max_disk = max_disk
         self._statistics = MonitorStatistics()
         self._notices = Notices()
-        self._patience = Patience(time.monotonic)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -142,9 +141,10 @@ class LogMonitorService:
         if not CAN_LOCK:
             raise LogMonitorError("log files cannot be monitored here: the system has no flock", permanent=True)
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._policy = await in_thread(self._make_policy)
         if self.target:
             await self.target.open()
-        self._policy = await in_thread(self._make_policy)
+        self._patience = Patience(time.monotonic)
         self._shipper = self._make_shipper(self.target) if self.target else None
         self._draining = asyncio.Event()
         self._task = asyncio.create_task(self._watch(), name="penstock-log-monitor")

@@ -275,6 +275,24 @@ async def test_a_file_that_is_refused_for_good_delays_no_stop(logs: Logs, monkey
     assert (service.statistics().waiting, service.statistics().refused) == (1, 1)
 
 
+async def test_a_monitor_that_is_started_again_tries_again_what_was_refused(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock_logging_monitor._patience._LONGEST", 0.001)
+    logs.dead_writer("poison")
+    archive = Archive()
+    archive.refuses = lambda _: LogMonitorError("HTTP 400", permanent=True)
+    service = await drain(logs, archive, seconds=3600)
+    assert service.statistics().refused == 1
+
+    archive.refuses = lambda _: None
+    await service.initialize()
+    await until(lambda: service.statistics().created == 1)
+    await service.shutdown(drain=0)
+
+    assert logs.names() == []
+
+
 async def test_a_file_that_fails_otherwise_is_waited_for(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock_logging_monitor._patience._LONGEST", 0.001)
     logs.dead_writer("unlucky")
