@@ -1,8 +1,8 @@
 """The journal's file: an SQLite database that one process holds. Everything here blocks, in the thread that owns it.
 
 A transaction is durable when it ends: write-ahead log, synced at each commit. The exclusive lock is SQLite's own and
-ends with the process, however that ends. Never open the file by other means while it is in use: on POSIX systems,
-closing it anew would let go of the lock.
+ends with the process, however that ends. Never open the file by other means in the process that uses it: on POSIX
+systems, closing it anew would let go of the lock.
 """
 
 import os
