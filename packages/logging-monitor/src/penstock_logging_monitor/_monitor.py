@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from azure.core.credentials_async import AsyncTokenCredential
-
+    from penstock_logging_monitor._blob_target import Credential
     from penstock_logging_monitor._target import Target
 
 _DRAIN_INTERVAL = 0.1  # seconds between looks while draining
@@ -52,7 +51,8 @@ class LogMonitorService:
         account_url: The same by URL.
         container_name: None: ``LOGS_CONTAINER``, else ``fla-logs``. It is made if it is missing.
         connection_string: Instead of an account.
-        credential: An async token credential for the account; it is not closed.
+        credential: An async token credential for the account, or an `AzureNamedKeyCredential` or `AzureSasCredential`,
+            whose ``update`` tells a running monitor a rotated secret; it is not closed.
         target: A directory as archive, or an archive of your own, instead of an account.
         scan_interval: Seconds between two looks at the directory.
         compress: ``"gzip"``, or ``"none"``.
@@ -86,7 +86,7 @@ class LogMonitorService:
         container_name: str | None = None,
         *,
         connection_string: str | None = None,
-        credential: AsyncTokenCredential | None = None,
+        credential: Credential | None = None,
         target: str | os.PathLike[str] | Target | None = None,
         scan_interval: float = 1.0,
         compress: Compression = "gzip",
