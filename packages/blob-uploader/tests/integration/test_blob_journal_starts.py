@@ -15,15 +15,34 @@ from penstock_blob_uploader._journal_file import JournalFile
 from penstock_blob_uploader._order import Order
 from penstock_blob_uploader._reading import Snapshot
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there, both may be refused")
+
 BOX = "https://acc.blob.example/box"
-STARTS = 60
+STARTS = 20
 
 STARTER = """
-import sys
+import functools, sqlite3, sys
 from pathlib import Path
 from penstock_blob_uploader import JournalError
 from penstock_blob_uploader._journal_file import JournalFile
 
+def step():
+    print("step", flush=True)
+    sys.stdin.readline()
+
+
+class Stepping(sqlite3.Connection):
+    def execute(self, *arguments):
+        step()
+        return super().execute(*arguments)
+
+    def close(self):
+        step()
+        super().close()
+
+
+if sys.argv[2:] == ["stepping"]:
+    sqlite3.connect = functools.partial(sqlite3.connect, factory=Stepping)
 print("ready", flush=True)
 for line in sys.stdin:
     try:
@@ -39,9 +58,12 @@ for line in sys.stdin:
 
 
 @contextmanager
-def starter() -> Iterator[subprocess.Popen[str]]:
-    """A process that opens each journal it is told, and keeps it until it is told more."""
-    command = [sys.executable, "-c", STARTER, BOX]
+def starter(*how: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that opens each journal it is told, and keeps it until it is told more.
+
+    If it is "stepping", it says so before each thing that it asks of the database, and waits to be told to go on.
+    """
+    command = [sys.executable, "-c", STARTER, BOX, *how]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert said(process) == "ready"
@@ -76,7 +98,20 @@ def left_by_a_killed_process(path: Path) -> None:
     shutil.rmtree(place)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there, both may be refused")
+def test_one_of_two_that_start_in_step_gets_the_journal(tmp_path: Path) -> None:
+    with starter("stepping") as one, starter("stepping") as other:
+        heard = {one: "step", other: "step"}
+        for process in heard:
+            tell(process, str(tmp_path / "journal"))
+            heard[process] = said(process)
+        while stepping := [process for process, answer in heard.items() if answer == "step"]:
+            for process in stepping:
+                tell(process, "go on")
+                heard[process] = said(process)
+
+    assert sorted(heard.values()) == ["opened with 0", "refused"]
+
+
 @pytest.mark.parametrize(("prepare", "holds"), [(new, 0), (left_by_a_killed_process, 1)], ids=["new", "left"])
 def test_one_of_two_that_start_at_once_gets_the_journal(
     tmp_path: Path, prepare: Callable[[Path], None], holds: int
