@@ -13,7 +13,7 @@ from feedback_worker._lifeline import on_end_of_input
 from feedback_worker._models import APP, SYSTEM_PROMPT, USER_PROMPT, Analysis, Feedback
 from penstock_llm import AzureOpenAIService, Completion, CompletionError
 from penstock_logging_monitor import configure_logging
-from penstock_servicebus import AsyncServiceBusHandler, MessageContext
+from penstock_servicebus import AsyncServiceBusHandler, MessageContext, message_id, trace_id
 from penstock_token_client import TokenClient
 
 MAX_TOKENS = 400
@@ -90,7 +90,9 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--acknowledged", type=Path, required=True)
     options = parser.parse_args()
-    acknowledge_lines(configure_logging(logs_dir=options.logs, app=APP, console=False), options.acknowledged)
+    ids = (message_id, trace_id)  # so that each line of a job names its message
+    handler = configure_logging(logs_dir=options.logs, app=APP, console=False, context=ids)
+    acknowledge_lines(handler, options.acknowledged)
     for chatty in ("azure", "httpx2"):  # the SDKs log every request; the handler's one line a message says it all
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return asyncio.run(_run_in_fleet(options))
