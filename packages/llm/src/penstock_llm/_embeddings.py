@@ -80,6 +80,7 @@ class EmbeddingLane:
     """
 
     operation = "embeddings"
+    engine_name = "native"
 
     def __init__(self, deployment: str, quota: Quota, client: AsyncOpenAI, estimator: Estimator) -> None:
         self.deployment = deployment

@@ -127,7 +127,6 @@ class AzureOpenAIService(Asking):
         lane = ChatLane(deployment, quota, asking, text, Estimator(deployment, encodings, asking.shape_tokens))
         super().__init__(
             [lane, *(fallback._lane for fallback in fallbacks)],  # noqa: SLF001  of the same class
-            asking.name,
             max_completion_tokens=max_completion_tokens,
             use_suggested_max_tokens=use_suggested_max_tokens,
             deadline=deadline,
