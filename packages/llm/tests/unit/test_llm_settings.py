@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import httpx2
 import openai.lib.azure
 import pytest
 from aiohttp import web
@@ -223,6 +224,33 @@ async def test_a_client_that_was_given_is_used_and_stays_open(
             assert await service.send_prompt("", "hi") == "hello"
         assert not client.is_closed()
     assert endpoint.ids == quota.ids, "its own retries are off: each request has a reservation"
+
+
+async def test_a_timeout_holds_for_a_transport_that_was_given(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.hangs()
+    async with httpx2.AsyncClient() as http_client:
+        async with AzureOpenAIService(
+            "gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k", http_client=http_client, timeout=0.05
+        ) as service:
+            with pytest.raises(EndpointUnavailable, match="timeout"):
+                await service.send_prompt("", "hi", max_retries=0, deadline=30)
+        assert not http_client.is_closed
+
+
+async def test_a_transport_that_was_given_keeps_its_own_timeout(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.hangs()
+    async with (
+        httpx2.AsyncClient(timeout=0.05) as http_client,
+        AzureOpenAIService(
+            "gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k", http_client=http_client
+        ) as service,
+    ):
+        with pytest.raises(EndpointUnavailable, match="timeout"):
+            await service.send_prompt("", "hi", max_retries=0, deadline=30)
 
 
 async def test_a_quota_that_was_given_stays_open(endpoint: "ScriptedEndpoint", quota: "RecordingQuota") -> None:
