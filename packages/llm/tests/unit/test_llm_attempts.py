@@ -1,6 +1,7 @@
 """The attempt loop, over a real socket: one reservation per request, settled by what the endpoint said."""
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -247,6 +248,25 @@ async def test_an_answer_without_usage_is_settled_at_its_estimate(
     await service.complete(Verdict, PROMPT)
     (reservation,) = quota.reservations
     assert sum(reservation.reports[0]["usage"]) == reservation.reserved
+
+
+@pytest.mark.parametrize("usage", [(-1, 3), (True, 3), ("7", 3), (7, -3), (7, 2**70)])
+async def test_a_usage_that_cannot_be_meant_is_none(
+    service: AzureOpenAIService, endpoint: "ScriptedEndpoint", quota: "RecordingQuota", usage: Any
+) -> None:
+    said = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
+    choice = {"message": {"role": "assistant", "content": GOOD}, "finish_reason": "stop"}
+    endpoint.sends(200, json.dumps({"choices": [choice], "usage": said}))
+    endpoint.streams({"choices": [{"delta": {"content": "Fine."}, "finish_reason": "stop"}]}, {"usage": said})
+
+    completion = await service.complete(Verdict, PROMPT, max_retries=0)
+    async with service.stream_prompt("", "How was it?", max_retries=0) as stream:
+        assert [piece async for piece in stream] == ["Fine."]
+
+    assert completion.attempts[0].usage is None
+    first, second = quota.reservations
+    assert sum(first.reports[0]["usage"]) == first.reserved, "as by an answer without usage"
+    assert second.reports[0]["usage"][1] == 2
 
 
 async def test_a_connection_cut_in_the_answer_stays_charged_and_is_tried_again(

@@ -158,6 +158,21 @@ async def test_an_answer_without_usage_is_settled_at_its_estimate(
     assert sum(reservation.reports[0]["usage"]) == reservation.reserved
 
 
+@pytest.mark.parametrize("usage", ['{"prompt_tokens": -1}', '{"prompt_tokens": 7, "completion_tokens": -3}', "[" * 9_999])
+async def test_a_usage_that_cannot_be_meant_disturbs_nobody(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota", usage: str
+) -> None:
+    body = f'{{"choices": [], "usage": {usage}}}'
+    endpoint.sends(200, body)
+    async with httpx2.AsyncClient(transport=QuotaTransport(quota)) as http:
+        url = f"{endpoint.url}/openai/v1/chat/completions"
+        response = await http.post(url, json={"model": "gpt-4o", "messages": PROMPT})
+
+    assert response.text == body
+    (reservation,) = quota.reservations
+    assert sum(reservation.reports[0]["usage"]) == reservation.reserved
+
+
 async def test_a_stream_reports_the_usage_of_its_last_chunk(
     client: AsyncOpenAI, endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
 ) -> None:
