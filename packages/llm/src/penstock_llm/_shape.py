@@ -31,7 +31,7 @@ class Misfit(InvalidAnswer):
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Shape(Generic[T]):
     """How an answer is asked for and how it is read."""
 
