@@ -280,6 +280,16 @@ async def test_a_connection_cut_in_the_answer_stays_charged_and_is_tried_again(
     assert await quota.charged() >= sum(reservation.reserved for reservation in quota.reservations)
 
 
+async def test_an_endpoint_that_hangs_up_is_told_from_one_that_is_silent(
+    service: AzureOpenAIService, endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.hangs_up()
+    with pytest.raises(EndpointUnavailable, match=r"gave no answer \(ServerDisconnectedError\)") as caught:
+        await service.complete(Verdict, PROMPT, max_retries=0)
+    assert caught.value.sent
+    assert quota.statuses == ["error"]
+
+
 async def test_what_never_reached_the_endpoint_is_given_back(
     endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
 ) -> None:
