@@ -110,7 +110,7 @@ async def test_answers_that_stay_invalid_end_in_an_error_with_locations_and_type
         await service.structured_completion(Verdict, PROMPT, max_retries=2)
     error = caught.value
     assert error.failures == (("score", "int_parsing"),)
-    assert (error.permanent, error.environment, error.retry_after) == (False, False, None)
+    assert (error.permanent, error.environment, error.retry_after, error.status) == (False, False, None, 200)
     assert error.usage == Usage(prompt_tokens=60, completion_tokens=30)
     assert error.quota_wait == sum(attempt.quota_wait for attempt in error.attempts)
     assert 0 < error.model_time == sum(attempt.seconds for attempt in error.attempts)
@@ -188,7 +188,7 @@ async def test_a_refusal_is_final(service: AzureOpenAIService, endpoint: "Script
     with pytest.raises(AnswerRefused) as caught:
         await service.complete(Verdict, PROMPT)
     assert caught.value.permanent
-    assert caught.value.refusal == "I would rather not."
+    assert (caught.value.refusal, caught.value.status) == ("I would rather not.", 200)
     assert caught.value.usage.total_tokens == 30
 
 
@@ -226,7 +226,7 @@ async def test_an_answer_cut_off_at_the_largest_size_is_final(
     endpoint.says('{"score": 4, "rea', finish_reason="length")
     with pytest.raises(AnswerTruncated, match="max_completion_tokens=1024") as caught:
         await service.complete(Verdict, PROMPT)
-    assert caught.value.permanent
+    assert (caught.value.permanent, caught.value.status) == (True, 200)
     assert len(endpoint.requests) == 1
 
 
