@@ -158,7 +158,9 @@ async def test_an_answer_without_usage_is_settled_at_its_estimate(
     assert sum(reservation.reports[0]["usage"]) == reservation.reserved
 
 
-@pytest.mark.parametrize("usage", ['{"prompt_tokens": -1}', '{"prompt_tokens": 7, "completion_tokens": -3}', "[" * 9_999])
+@pytest.mark.parametrize(
+    "usage", ['{"prompt_tokens": -1}', '{"prompt_tokens": 7, "completion_tokens": -3}', "[" * 9_999]
+)
 async def test_a_usage_that_cannot_be_meant_disturbs_nobody(
     endpoint: "ScriptedEndpoint", quota: "RecordingQuota", usage: str
 ) -> None:
