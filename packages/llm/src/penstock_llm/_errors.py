@@ -4,7 +4,7 @@ No text of prompts or answers enters a message or a repr; what a person may need
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from openai import OpenAIError
 
@@ -36,6 +36,10 @@ class CompletionError(Attempted, Exception):
         self.attempts: tuple[Attempt, ...] = ()
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is: its constructor asks for more than the text."""
+        return Exception.__new__, (type(self), *self.args), vars(self)
 
 
 class InvalidAnswer(CompletionError):  # noqa: N818  the name reads as what happened
