@@ -148,14 +148,22 @@ async def reserved(lane: Lane[Any], estimate: Usage, limit: Limit, held: AsyncEx
     Raises:
         RuntimeError: The deployment's service was closed.
     """
-    if lane.closed:
-        raise RuntimeError(f"the service of deployment {lane.deployment} was closed: it asks nothing more")
+    _check_open(lane)
     with quota_span(lane.deployment, estimate.total_tokens):
         reservation = await held.enter_async_context(
             lane.quota.reserve(estimate.total_tokens, max_tokens=estimate.completion_tokens, deadline=limit.left())
         )
+    if lane.closed:
+        await reservation.release()
+    _check_open(lane)
     lane.suggested_max_tokens = reservation.suggested_max_tokens
     return reservation
+
+
+def _check_open(lane: Lane[Any]) -> None:
+    """Refuse to ask where nothing can be sent any more."""
+    if lane.closed:
+        raise RuntimeError(f"the service of deployment {lane.deployment} was closed: it asks nothing more")
 
 
 def recovered(course: Course[Any], route: Route[Any], error: CompletionError, limit: Limit) -> float:

@@ -146,7 +146,7 @@ class AzureOpenAIService(Asking):
     async def aclose(self) -> None:
         """Close what this service made: its client, its credential, its client of the token counter.
 
-        Calls that come later raise `RuntimeError`, and reserve nothing.
+        Calls that come later, or still wait for quota, raise `RuntimeError`, and hold none.
         """
         self._lane.closed = True
         if self._embedder is not None:

@@ -1,5 +1,6 @@
 """Where a service goes: arguments win over the environment, which is read at construction; blank is unset."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -323,6 +324,23 @@ async def test_a_service_that_was_closed_reserves_nothing(
         with pytest.raises(RuntimeError, match="was closed"):
             await call
     assert not quota.reservations
+    assert not endpoint.requests
+
+
+async def test_a_service_that_is_closed_while_a_call_waits_for_quota_gives_it_back(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    tight = type(quota)(tpm=2_000)
+    held = await tight.lock_tokens(1_500)
+    async with AzureOpenAIService("gpt-4o", quota=tight, endpoint=endpoint.url, api_key="k") as service:
+        waiting = asyncio.create_task(service.send_prompt("", "hi"))
+        while (await tight.get_status() or {})["waiting"] == 0:
+            await asyncio.sleep(0.01)
+    await tight.release_tokens(held.request_id or "")
+
+    with pytest.raises(RuntimeError, match="was closed"):
+        await waiting
+    assert await tight.charged() == 0
     assert not endpoint.requests
 
 
