@@ -39,7 +39,7 @@ async def start_ours(endpoints: Endpoints, folder: Path) -> Child:
     """Start our worker."""
     arguments = ["--in-queue", "feedback-in", "--out-queue", "feedback-out", "--concurrency", "16"]
     arguments += ["--logs", str(folder / "logs"), "--acknowledged", str(folder / "acknowledged")]
-    return await Child.start("ours", "feedback_worker._worker_process", arguments, endpoints.environment)
+    return await Child.start("ours", "feedback_worker._worker", arguments, endpoints.environment)
 
 
 async def start_bare(endpoints: Endpoints, folder: Path) -> Child:

@@ -63,7 +63,7 @@ class Run:
 
     def everyone(self) -> list[psutil.Process]:
         """Its running processes that serve or work."""
-        modules = ("penstock_local_azure", "penstock_token_counter", "feedback_worker._worker_process")
+        modules = ("penstock_local_azure", "penstock_token_counter", "feedback_worker._worker")
         return [child for module in modules for child in self.children(module)]
 
     async def until(self, condition: Callable[[], bool], within: float = 60.0) -> None:

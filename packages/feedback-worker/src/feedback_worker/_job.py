@@ -124,7 +124,7 @@ async def _start_workers(run: _Run, workers: Fleet) -> None:
     arguments += ["--logs", str(run.logs), "--acknowledged", str(run.acknowledged)]
 
     def start_worker() -> Awaitable[Child]:
-        return Child.start("A worker", "feedback_worker._worker_process", arguments, run.endpoints.environment)
+        return Child.start("A worker", "feedback_worker._worker", arguments, run.endpoints.environment)
 
     started = [await workers.keep(start_worker) for _ in range(options.workers)]
     await asyncio.gather(*(child.ready(WORKER_READY) for child in started))

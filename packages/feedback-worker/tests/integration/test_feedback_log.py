@@ -21,7 +21,7 @@ async def test_each_line_of_a_job_names_its_message(tmp_path: Path, counter_url:
     async with LocalAzure(queues=["in", "out"], judge="exact", latency=0.0) as azure:
         azure.openai.reply("gpt-4o", [ServerError(500, 0.001), ANSWER])
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "feedback_worker._worker_process", *arguments),
+            *(sys.executable, "-m", "feedback_worker._worker", *arguments),
             env={**os.environ, **azure.environment(), "TOKEN_COUNTER_URL": counter_url},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,

@@ -22,10 +22,10 @@ async def test_killed_workers_lose_no_message_no_answer_and_no_log_line(run_job:
     await run.in_the_middle()
     killed = 0
 
-    while killed < KILLS and run.children("feedback_worker._worker_process"):
+    while killed < KILLS and run.children("feedback_worker._worker"):
         wait_until = time.monotonic() + draw.uniform(0.2, 1.5)
         await run.until(lambda until=wait_until: time.monotonic() >= until)
-        workers = run.children("feedback_worker._worker_process")
+        workers = run.children("feedback_worker._worker")
         if workers:
             draw.choice(workers).kill()
             killed += 1
