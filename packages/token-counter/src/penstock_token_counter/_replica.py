@@ -56,6 +56,7 @@ class Replica:
         version: The version that it is of; 0 before there is any.
         beats: When each counter last decided something.
         homes: The tickets of those who are there and wait, by the counter where they poll.
+        instances: What ids of the pool's grants begin with, or began with before the store lost the pool.
     """
 
     def __init__(self, limits: Limits, *, counter: str, instance: str, sharing: Sharing | None = None) -> None:
@@ -63,10 +64,12 @@ class Replica:
         self._counter = counter
         self._sharing = sharing
         self._notes: list[Word] | None = None
+        self.instances: set[str] = set()
         self.open(instance, 0.0)
 
     def open(self, instance: str, now: float) -> None:
         """Begin with an empty pool."""
+        self.instances.add(instance)
         self._opened = now
         self.version = 0
         self.beats: dict[str, float] = {}

@@ -74,6 +74,11 @@ class SharedGate:
         return self._replica.pool
 
     @property
+    def instances(self) -> set[str]:
+        """What ids of the pool's grants begin with, or began with before the store lost the pool."""
+        return self._replica.instances
+
+    @property
     def ready(self) -> bool:
         """Whether locks are answered: the store can be reached, and the counter does not stop."""
         return not self.closed and self._turns.serving
