@@ -1,7 +1,7 @@
 """Whether a counter knows of a pool what its store knows, and whether the store itself can know everything.
 
-A server of which nobody knows that it knows everything - it was started anew, or another one took over - is not
-believed: the pool starts as if its whole window were used.
+A server of which nobody knows that it knows everything - it was started anew, another one took over, or it evicted a
+key - is not believed: the pool starts as if its whole window were used.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Knowledge:
     def is_too_little(self, taken: Taken) -> bool:
         """Tell whether more may have been granted than the store knows."""
         if taken.version is None:
-            return not self._assume_idle or self._server != ""
+            return not self._assume_idle or self._server != "" or taken.kept_by is not None
         return taken.kept_by != taken.server
 
     async def load(self, taken: Taken) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from penstock_token_client import Limits, Sharing
     from penstock_token_client.accounting import Grant, Usage
 
-    from ._store_facts import Kept
+    from ._store_facts import Kept, Taken
     from ._words import Word
 
 _FORGOTTEN = 60.0
@@ -164,8 +164,9 @@ class Replica:
                 if waiter is not None:
                     self.pool.queue.step_out(waiter, now)
 
-    def changes(self, server: str, now: float, *, beat: bool) -> Changes | None:
+    def changes(self, taken: Taken, *, beat: bool) -> Changes | None:
         """Return what was decided since `begin`; None if there is nothing to say, not even that this counter lives."""
+        now = taken.now
         words, self._notes = self._notes or [], None
         turns, lesson = self.pool.queue.turns(), self.pool.loop.lesson()
         if (in_force := self._terms()) != self._in_force:
@@ -180,7 +181,8 @@ class Replica:
         fields, dropped = self._fields(words, now)
         return Changes(
             version=self.version,
-            server=server,
+            server=taken.server,
+            kept_by=taken.kept_by,
             instance=self.pool.instance,
             opened=self._opened,
             granted=self.pool.ledger.granted,

@@ -198,6 +198,7 @@ class Turns:
         for word, grant in given:
             self.agenda.deliver(word, grant)
         self._plan(taken.now)
+        await self._store.inspect(self._name, taken.server)
 
     async def _decide(
         self, taken: Taken, decisions: Iterable[Decision[Any, Any]]
@@ -214,7 +215,7 @@ class Turns:
         self._dismiss(now)
         given = self._replica.grants(now) if self.granting else []
         self._replica.pool.queue.wake_at(now)  # whoever heads the line by now, the others are told
-        changes = self._replica.changes(taken.server, now, beat=beat)
+        changes = self._replica.changes(taken, beat=beat)
         if changes is None:
             await self._store.let_go(self._name)
             return given
