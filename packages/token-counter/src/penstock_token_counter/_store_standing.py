@@ -29,6 +29,11 @@ class StoreStanding:
             _LOG.info("pool %s is shared through the store at %s", self._pool, self._address)
         self.state = "connected"
 
+    def put_forward(self, seconds: float) -> None:
+        """Note that the store's clock was set, so that charges would leave the window too early."""
+        text = "the clock of the store at %s was put forward by %.1f s: pool %s grants nothing for one window"
+        _LOG.warning(text, self._address, seconds, self._pool)
+
     def away(self, reason: str) -> None:
         """Note that the store cannot be reached."""
         if self.state != "away":

@@ -162,7 +162,7 @@ class Turns:
         """Take over what others decided."""
         began = self._clock.monotonic()
         taken = await self._store.look(self._name, self._replica.version)
-        self._clock.set(taken.now, began)
+        self._set_clock(taken.now, began)
         self.knowledge.certain = self.knowledge.is_continued(taken)
         if self.knowledge.certain:
             self._follow(taken)
@@ -177,7 +177,7 @@ class Turns:
         if isinstance(taken, Busy):
             self._alarm.ring_in(min(taken.seconds, _BUSY))
             return
-        self._clock.set(taken.now, began)
+        self._set_clock(taken.now, began)
         if not await self._catch_up(taken):
             self.wake()
             return
@@ -222,6 +222,13 @@ class Turns:
         kept = await self._store.commit(self._name, changes)
         self._replica.version += 1
         return given if kept else None
+
+    def _set_clock(self, now: float, began: float) -> None:
+        """Note the store's time; if its clock was put forward, charges would leave the window too early."""
+        seconds = self._clock.set(now, began)
+        if seconds > 0:
+            self.knowledge.doubt()
+            self.standing.put_forward(seconds)
 
     async def _catch_up(self, taken: Taken) -> bool:
         """Know what the store knows; tell whether that is so."""
