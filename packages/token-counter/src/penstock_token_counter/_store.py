@@ -21,7 +21,7 @@ from . import _store_scripts as scripts
 from ._paused import PausedError
 from ._store_facts import Busy, Kept, Taken, read_taken
 from ._store_identity import StoreIdentity
-from ._store_library import address, is_cluster
+from ._store_library import address, is_cluster, renew, renew_cluster
 from ._store_library import library as import_library
 from ._store_listener import StoreListener
 
@@ -231,14 +231,12 @@ class Store:
         async with self._reaching():
             return await self._take(keys=_keys(pool, "meta", "state", "log"), args=arguments)
 
-    async def _sign_in(self, token: Any) -> None:  # noqa: ANN401 - the library's
-        """Sign in anew on every connection; the one that listens is made anew when the server ends it."""
-        if not self._is_cluster:
-            await self._client.connection_pool.re_auth_callback(token)
-            return
-        for node in self._client.get_nodes():  # whose own way leaves out connections that are in use
-            node.update_active_connections_for_reconnect()
-            await node.disconnect_free_connections()
+    async def _sign_in(self) -> None:
+        """Have every connection made anew; the one that listens is made anew when the server ends it."""
+        if self._is_cluster:
+            renew_cluster(self._client)
+        else:
+            await renew(self._client)
 
     @contextlib.asynccontextmanager
     async def _reaching(self) -> AsyncIterator[None]:
