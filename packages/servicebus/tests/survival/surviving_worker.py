@@ -191,9 +191,10 @@ def lose_patience_soon(seconds: float) -> None:
 
 
 def take_stock() -> None:
-    """Write how many tasks and objects there are, garbage apart."""
+    """Write which tasks there are, what each runs, and how many objects, garbage apart."""
     gc.collect()
-    print(json.dumps({"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}), flush=True)  # noqa: T201
+    tasks = {task.get_name(): getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+    print(json.dumps({"tasks": tasks, "objects": len(gc.get_objects())}), flush=True)  # noqa: T201
 
 
 async def main(

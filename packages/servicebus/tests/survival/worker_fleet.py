@@ -87,8 +87,8 @@ class Fleet:
         """Return what those counted that ended in good order."""
         return self._told("received")
 
-    async def stock(self) -> dict[str, int]:
-        """Ask the only worker how many tasks and objects it has."""
+    async def stock(self) -> dict[str, Any]:
+        """Ask the only worker which tasks it has and how many objects."""
         (process,) = self._processes.values()
         before = len(told := self._told("tasks"))
         process.send_signal(signal.SIGUSR1)
