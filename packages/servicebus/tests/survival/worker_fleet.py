@@ -157,16 +157,16 @@ class Judgement:
 
 
 async def send(bus: ServiceBus, messages: list[ServiceBusMessage]) -> None:
-    """Put messages on the in-queue."""
+    """Put messages on the in-queue, or in-topic."""
     async with _client(bus) as client, client.get_queue_sender("in") as sender:
         for start in range(0, len(messages), 500):
             await sender.send_messages(messages[start : start + 500])
 
 
-async def judge(bus: ServiceBus, expected: dict[str, Expected]) -> Judgement:
+async def judge(bus: ServiceBus, expected: dict[str, Expected], source: str = "in") -> Judgement:
     """Read what is in the queues, by the SDK alone, and compare it with what must be there."""
     bus.faults.clear()
-    results, dead, left = await asyncio.gather(drain(bus, "out"), drain(bus, "in", dead=True), drain(bus, "in"))
+    results, dead, left = await asyncio.gather(drain(bus, "out"), drain(bus, source, dead=True), drain(bus, source))
     found = Counter(map(origin_of, (*results, *dead)))
     judgement = Judgement(
         lost=set(expected) - set(found),
@@ -212,9 +212,14 @@ async def until(condition: Callable[[], object], within: float = 120.0) -> None:
             await asyncio.sleep(0.02)
 
 
-def is_worked_off(bus: ServiceBus) -> bool:
-    """Whether the in-queue is empty: nothing is in line, locked or scheduled."""
-    counts = bus.stats()["in"]
+def has_results(bus: ServiceBus, enough: float) -> bool:
+    """Whether so many results have been accepted."""
+    return int(str(bus.stats()["out"]["enqueued"])) >= enough
+
+
+def is_worked_off(bus: ServiceBus, source: str = "in") -> bool:
+    """Whether a queue or subscription is empty: nothing is in line, locked or scheduled."""
+    counts = bus.stats()[source]
     return not (counts["active"] or counts["locked"] or counts["scheduled"])
 
 
