@@ -90,14 +90,14 @@ async def test_one_slot_goes_from_session_to_session(bus: ServiceBus, far_end: A
 
 async def test_a_session_under_way_is_not_taken_for_an_empty_queue(bus: ServiceBus, far_end: Any) -> None:
     async def work(message: str) -> str:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.0)
         return message
 
-    await far_end.send("boxes", *in_sessions("only", each=3))
+    await far_end.send("boxes", *in_sessions("only", each=2))
 
     statistics = await handler_of(bus, work).run(until_empty=0.3)
 
-    assert statistics.completed == 3
+    assert statistics.completed == 2
 
 
 async def test_the_sessions_lock_is_kept_while_the_work_takes_longer(bus: ServiceBus, far_end: Any) -> None:
