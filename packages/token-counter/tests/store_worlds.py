@@ -155,7 +155,7 @@ class Together:
 
     async def take_over(self, at: int) -> None:
         """Have another server go on with what this one has, which may lack the last writes."""
-        await self._client.hset(_keys(self.name, "meta")[0], "server", "another")
+        await self._client.hset(_keys(self.name, "state")[0], "server", "another")
         await self.turn(at)
 
     async def empty(self, at: int) -> None:
