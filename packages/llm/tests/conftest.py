@@ -112,6 +112,16 @@ class ScriptedEndpoint:
 
         self._script.append(reply)
 
+    def hangs_up(self) -> None:
+        """Close the connection instead of answering."""
+
+        async def reply(request: web.Request) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+
+        self._script.append(reply)
+
     def cuts(self) -> None:
         """Close the connection in the middle of an answer."""
 

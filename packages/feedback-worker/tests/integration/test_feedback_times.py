@@ -7,7 +7,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from feedback_worker._worker import FeedbackWorker
+from feedback_worker._feedback_worker import FeedbackWorker
 from penstock_local_azure import LocalAzure
 
 

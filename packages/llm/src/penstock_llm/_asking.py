@@ -29,7 +29,6 @@ class Asking(Prompting):
     def __init__(
         self,
         lanes: Sequence[ChatLane],
-        engine: str,
         *,
         max_completion_tokens: int,
         use_suggested_max_tokens: bool,
@@ -37,7 +36,7 @@ class Asking(Prompting):
     ) -> None:
         super().__init__(lanes[0], max_completion_tokens)
         self._lanes = lanes
-        self._attempts = Attempts(lanes, engine)
+        self._attempts = Attempts(lanes)
         self._use_suggested = use_suggested_max_tokens
         self._deadline = deadline
 

@@ -72,7 +72,6 @@ class Attempts:
 
     Args:
         lanes: Where to ask: the later ones only while the earlier ones fail.
-        engine: What `Completion.engine` says.
         clock: Seconds that never go back.
         sleep: Waits so many seconds.
     """
@@ -80,13 +79,11 @@ class Attempts:
     def __init__(
         self,
         lanes: Sequence[Lane[Any]],
-        engine: str,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._lanes = lanes
-        self._engine = engine
         self._clock = clock
         self._sleep = sleep
 
@@ -116,7 +113,9 @@ class Attempts:
                 _logger.info("request %s failed, asking again in %.1f s: %s", asked.request_id, pause, error)
             else:
                 attempts.append(asked.attempt("ok"))
-                return Completion(value=value, attempts=tuple(attempts), engine=self._engine, retry_wait=slept)
+                return Completion(
+                    value=value, attempts=tuple(attempts), engine=route.lane.engine_name, retry_wait=slept
+                )
             await self._sleep(pause)
             slept += pause
 
@@ -149,14 +148,22 @@ async def reserved(lane: Lane[Any], estimate: Usage, limit: Limit, held: AsyncEx
     Raises:
         RuntimeError: The deployment's service was closed.
     """
-    if lane.closed:
-        raise RuntimeError(f"the service of deployment {lane.deployment} was closed: it asks nothing more")
+    _check_open(lane)
     with quota_span(lane.deployment, estimate.total_tokens):
         reservation = await held.enter_async_context(
             lane.quota.reserve(estimate.total_tokens, max_tokens=estimate.completion_tokens, deadline=limit.left())
         )
+    if lane.closed:
+        await reservation.release()
+    _check_open(lane)
     lane.suggested_max_tokens = reservation.suggested_max_tokens
     return reservation
+
+
+def _check_open(lane: Lane[Any]) -> None:
+    """Refuse to ask where nothing can be sent any more."""
+    if lane.closed:
+        raise RuntimeError(f"the service of deployment {lane.deployment} was closed: it asks nothing more")
 
 
 def recovered(course: Course[Any], route: Route[Any], error: CompletionError, limit: Limit) -> float:

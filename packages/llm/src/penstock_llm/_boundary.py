@@ -60,7 +60,9 @@ def _from_status(error: openai.APIStatusError) -> CompletionError:
 def _from_connection(error: Exception) -> EndpointUnavailable:
     """Sort a failure without an answer."""
     causes = list(_causes(error))
-    timed_out = any(isinstance(cause, TimeoutError | httpx2.TimeoutException) for cause in causes)
+    # To the SDK's transport of aiohttp a connection that broke is a timeout, too.
+    broke = isinstance(causes[-1], aiohttp.ClientConnectionError) and not isinstance(causes[-1], TimeoutError)
+    timed_out = not broke and any(isinstance(cause, TimeoutError | httpx2.TimeoutException) for cause in causes)
     return EndpointUnavailable(
         None,
         code="timeout" if timed_out else type(causes[-1]).__name__,

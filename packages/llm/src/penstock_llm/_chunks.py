@@ -5,7 +5,7 @@ from typing import Any
 
 from ._engine import Answer
 from ._filter import struck
-from ._usage import Usage
+from ._usage import Usage, read_usage
 
 
 class Chunks:
@@ -32,7 +32,7 @@ class Chunks:
     def take(self, chunk: object) -> str:
         """Take one chunk, and return what it adds to the text."""
         said = chunk if isinstance(chunk, Mapping) else {}
-        self.usage = _usage(said.get("usage")) or self.usage
+        self.usage = read_usage(said.get("usage")) or self.usage
         return "".join(text for choice in _mappings(said.get("choices")) for text in self._choice(choice))
 
     def answer(self, headers: Mapping[str, str]) -> Answer:
@@ -58,14 +58,6 @@ class Chunks:
             if isinstance(text := delta.get("content"), str):
                 self._texts.append(text)
                 yield text
-
-
-def _usage(said: object) -> Usage | None:
-    """Read a usage."""
-    if not isinstance(said, Mapping) or not isinstance(said.get("prompt_tokens"), int):
-        return None
-    answered = said.get("completion_tokens")
-    return Usage(prompt_tokens=said["prompt_tokens"], completion_tokens=answered if isinstance(answered, int) else 0)
 
 
 def _mappings(value: object) -> list[Mapping[str, Any]]:

@@ -1,11 +1,11 @@
-"""The SDK's client for one resource, and whatever has to be closed with it."""
+"""The SDK's client for one resource."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx2
-from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
+from openai import NOT_GIVEN, AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 
 from ._checks import check_nothing_beside_client
 from ._errors import EndpointUnavailable
@@ -14,28 +14,13 @@ from ._settings import Settings, read_settings
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
-_CONNECT_TIMEOUT = 5.0
-
-
-class Connection:
-    """A client, and what to close with it: only what was made here.
-
-    Args:
-        client: The SDK's client.
-        closing: What to close.
-    """
-
-    def __init__(self, client: AsyncOpenAI, closing: AsyncExitStack) -> None:
-        self.client = client
-        self._closing = closing
-
-    async def aclose(self) -> None:
-        """Close what was made for this connection."""
-        await self._closing.aclose()
+DEFAULT_TIMEOUT: Final = 600.0
+_CONNECT_TIMEOUT: Final = 5.0
 
 
 def connect(
     client: AsyncOpenAI | None,
+    closing: AsyncExitStack,
     *,
     endpoint: str | None,
     api_key: str | None,
@@ -43,9 +28,9 @@ def connect(
     credential: "AsyncTokenCredential | None",
     scope: str | None,
     http_client: httpx2.AsyncClient | None,
-    timeout: float,
-) -> Connection:
-    """Return a connection through the client given, or through one made from the other arguments.
+    timeout: float | None,
+) -> AsyncOpenAI:
+    """Return the client given, or one made from the other arguments; ``closing`` closes what is made here.
 
     The transport made is aiohttp's, which costs less CPU than the SDK's default and does not slow down with many calls
     at a time.
@@ -54,10 +39,9 @@ def connect(
         ValueError: An argument is missing, malformed or says what another says, too.
     """
     given = {"endpoint": endpoint, "api_key": api_key, "api_version": api_version, "credential": credential}
-    closing = AsyncExitStack()
     if client is not None:
-        check_nothing_beside_client(**given, scope=scope, http_client=http_client)
-        return Connection(client, closing)
+        check_nothing_beside_client(**given, scope=scope, http_client=http_client, timeout=timeout)
+        return client
     settings = read_settings(
         endpoint=endpoint,
         api_key=api_key,
@@ -66,10 +50,11 @@ def connect(
         credential_given=credential is not None,
     )
     if http_client is None:
-        http_client = DefaultAioHttpClient(timeout=httpx2.Timeout(timeout, connect=_CONNECT_TIMEOUT))
+        timeout = DEFAULT_TIMEOUT if timeout is None else timeout
+        http_client = DefaultAioHttpClient()
         closing.push_async_callback(http_client.aclose)
     key = settings.api_key or _token_provider(credential, settings.scope, closing)
-    return Connection(_client(settings, key, http_client), closing)
+    return _client(settings, key, http_client, timeout)
 
 
 def _token_provider(
@@ -94,12 +79,23 @@ def _token_provider(
 
 
 def _client(
-    settings: Settings, key: str | Callable[[], Awaitable[str]], http_client: httpx2.AsyncClient
+    settings: Settings,
+    key: str | Callable[[], Awaitable[str]],
+    http_client: httpx2.AsyncClient,
+    timeout: float | None,
 ) -> AsyncOpenAI:
-    """Build the client of the v1 route, or of the classic one if a version is given; retries are ours."""
+    """Build the client of the v1 route, or of the classic one if a version is given; retries are ours.
+
+    Without a timeout that of the transport holds.
+    """
+    limits = NOT_GIVEN if timeout is None else httpx2.Timeout(timeout, connect=_CONNECT_TIMEOUT)
     if settings.api_version is None:
         return AsyncOpenAI(
-            base_url=f"{settings.endpoint}/openai/v1/", api_key=key, max_retries=0, http_client=http_client
+            base_url=f"{settings.endpoint}/openai/v1/",
+            api_key=key,
+            max_retries=0,
+            http_client=http_client,
+            timeout=limits,
         )
     return AsyncAzureOpenAI(
         azure_endpoint=settings.endpoint,
@@ -108,4 +104,5 @@ def _client(
         azure_ad_token_provider=None if isinstance(key, str) else key,
         max_retries=0,
         http_client=http_client,
+        timeout=limits,
     )

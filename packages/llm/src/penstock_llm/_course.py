@@ -5,6 +5,7 @@ from typing import Final, Generic, TypeVar
 
 from ._engine import Answer, Question
 from ._errors import (
+    OK,
     AnswerRefused,
     AnswerTruncated,
     CompletionError,
@@ -16,7 +17,6 @@ from ._shape import Misfit, Shape
 
 T = TypeVar("T")
 
-_OK: Final = 200
 _CORRECTION: Final = "That answer is invalid:\n{explanation}\nAnswer again, corrected and complete."
 
 
@@ -59,7 +59,7 @@ class ChatCourse(Generic[T]):
         """
         self._patience.answered()
         if answer.finish_reason == "content_filter":
-            raise ContentFiltered("answer", answer.filtered, status=_OK)
+            raise ContentFiltered("answer", answer.filtered, status=OK)
         if answer.refusal:
             raise AnswerRefused(answer.refusal)
         if answer.finish_reason == "length":

@@ -30,7 +30,7 @@ class Embedder:
     def __init__(self, lane: EmbeddingLane, fallbacks: Iterable["Embedder"]) -> None:
         self.lane = lane
         alike = [other.lane for other in fallbacks if other.lane.deployment == lane.deployment]
-        self._attempts = Attempts([lane, *alike], "native")
+        self._attempts = Attempts([lane, *alike])
 
     async def embed(
         self,

@@ -23,7 +23,7 @@ from ._errors import CompletionError, EndpointUnavailable
 from ._estimate import Estimator
 from ._messages import sendable
 from ._patience import Patience
-from ._usage import Usage
+from ._usage import Usage, read_usage
 
 MOST_INPUTS: Final = 2_048
 """Texts in one request (Azure OpenAI, "Embeddings", input)."""
@@ -80,6 +80,7 @@ class EmbeddingLane:
     """
 
     operation = "embeddings"
+    engine_name = "native"
 
     def __init__(self, deployment: str, quota: Quota, client: AsyncOpenAI, estimator: Estimator) -> None:
         self.deployment = deployment
@@ -171,7 +172,7 @@ class _Embedding(BaseModel):
 
 class _Envelope(BaseModel):
     data: list[_Embedding]
-    usage: Usage | None = None
+    usage: Any = None
 
 
 def _read(content: bytes, expected: int) -> tuple[Usage | None, list[list[float]]] | None:
@@ -182,7 +183,7 @@ def _read(content: bytes, expected: int) -> tuple[Usage | None, list[list[float]
         vectors = [_vector(each.embedding) for each in ordered]
     except (ValidationError, Base64Error, ValueError):
         return None
-    return (envelope.usage, vectors) if [each.index for each in ordered] == list(range(expected)) else None
+    return (read_usage(envelope.usage), vectors) if [each.index for each in ordered] == list(range(expected)) else None
 
 
 def _vector(embedding: str | list[float]) -> list[float]:

@@ -4,10 +4,14 @@ No text of prompts or answers enters a message or a repr; what a person may need
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from openai import OpenAIError
 
 from ._usage import Attempt, Attempted, Outcome
+
+OK: Final = 200
+"""The status of an answer that the model gave, whatever is wrong with it."""
 
 
 class CompletionError(Attempted, Exception):
@@ -33,6 +37,10 @@ class CompletionError(Attempted, Exception):
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is: its constructor asks for more than the text."""
+        return Exception.__new__, (type(self), *self.args), vars(self)
+
 
 class InvalidAnswer(CompletionError):  # noqa: N818  the name reads as what happened
     """Raised when the last answer allowed did not fit the response model.
@@ -43,7 +51,7 @@ class InvalidAnswer(CompletionError):  # noqa: N818  the name reads as what happ
 
     def __init__(self, model: str, failures: Sequence[tuple[str, str]]) -> None:
         listed = "; ".join(f"{location or 'answer'}: {kind}" for location, kind in failures)
-        super().__init__(f"the answer does not fit {model}: {listed}")
+        super().__init__(f"the answer does not fit {model}: {listed}", status=OK)
         self.failures = tuple(failures)
 
 
@@ -54,7 +62,7 @@ class AnswerTruncated(CompletionError):  # noqa: N818  the name reads as what ha
     outcome: Outcome = "truncated"
 
     def __init__(self, max_completion_tokens: int) -> None:
-        super().__init__(f"the answer is longer than max_completion_tokens={max_completion_tokens}")
+        super().__init__(f"the answer is longer than max_completion_tokens={max_completion_tokens}", status=OK)
         self.max_completion_tokens = max_completion_tokens
 
 
@@ -69,7 +77,7 @@ class AnswerRefused(CompletionError):  # noqa: N818  the name reads as what happ
     outcome: Outcome = "refused"
 
     def __init__(self, refusal: str) -> None:
-        super().__init__("the model refused to answer")
+        super().__init__("the model refused to answer", status=OK)
         self.refusal = refusal
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import tiktoken
 
@@ -32,7 +33,7 @@ class Estimator:
         self._deployment = deployment
         self._encodings = encodings
         self._shape_tokens = shape_tokens
-        self._overheads: dict[Shape[Any], Calibration] = {}
+        self._overheads: WeakKeyDictionary[Shape[Any], Calibration] = WeakKeyDictionary()
 
     @cached_property
     def encoding(self) -> tiktoken.Encoding:
@@ -64,6 +65,7 @@ class Estimator:
 
     def _calibration(self, shape: Shape[Any]) -> Calibration:
         """Return what is known of a shape, which is counted once."""
-        if shape not in self._overheads:
-            self._overheads[shape] = Calibration(self._shape_tokens(shape, self.encoding))
-        return self._overheads[shape]
+        known = self._overheads.get(shape)
+        if known is None:
+            known = self._overheads[shape] = Calibration(self._shape_tokens(shape, self.encoding))
+        return known

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import tiktoken
 from openai import AsyncOpenAI
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion
 
 from penstock_tokenizers import count_schema, count_text, count_tools
@@ -21,7 +22,7 @@ from ._errors import CompletionError, EndpointUnavailable
 from ._filter import struck
 from ._native import SCHEMA_MARGIN
 from ._shape import Shape
-from ._usage import Usage
+from ._usage import read_usage
 
 _LOGGERS: Final = ("instructor", "instructor.v2", "instructor.v2.retry")
 
@@ -146,7 +147,7 @@ def _answer(completion: ChatCompletion, headers: Mapping[str, str], status: int)
         text=arguments or choice.message.content or "",
         refusal=choice.message.refusal,
         finish_reason=choice.finish_reason,
-        usage=Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens) if usage else None,
+        usage=read_usage(vars(usage) if isinstance(usage, CompletionUsage) else None),
         headers=headers,
         filtered=struck((choice.model_extra or {}).get("content_filter_results")),
     )

@@ -17,6 +17,7 @@ class Lane(Protocol[QuestionT_contra]):
     Attributes:
         deployment: The deployment's name.
         operation: What is done there, in the words of OpenTelemetry: ``"chat"`` or ``"embeddings"``.
+        engine_name: What `Completion.engine` says of an answer from there.
         quota: Where each attempt's tokens are reserved.
         resting_until: Until when to prefer other deployments, by the loop's clock.
         suggested_max_tokens: What the quota last said is usually enough of an answer.
@@ -25,6 +26,7 @@ class Lane(Protocol[QuestionT_contra]):
 
     deployment: str
     operation: str
+    engine_name: str
     quota: Quota
     resting_until: float
     suggested_max_tokens: int | None
@@ -57,6 +59,7 @@ class ChatLane:
         self.deployment = deployment
         self.quota = quota
         self.text = text
+        self.engine_name = engine.name
         self._engine = engine
         self.estimator = estimator
         self.resting_until = 0.0

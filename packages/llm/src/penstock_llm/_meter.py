@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ._usage import Usage
+from ._usage import Usage, read_usage
 
 _DATA: Final = b"data:"
 _DONE: Final = b"[DONE]"
-_NAMES: Final = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 
 
 class Meter:
@@ -65,7 +64,7 @@ class Meter:
         """Take a completion, or a part of one."""
         try:
             body = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(body, Mapping):
             # An event of the responses API carries its whole response at the end.
@@ -75,20 +74,9 @@ class Meter:
 
     def _take(self, body: Mapping[str, Any]) -> None:
         """Take the facts of a completion."""
-        self.usage = _usage(body.get("usage")) or self.usage
+        self.usage = read_usage(body.get("usage")) or self.usage
         reasons = [choice.get("finish_reason") for choice in _choices(body)]
         self.truncated = self.truncated or "length" in reasons or body.get("status") == "incomplete"
-
-
-def _usage(said: object) -> Usage | None:
-    """Read a usage."""
-    if not isinstance(said, Mapping):
-        return None
-    for prompt, completion in _NAMES:
-        if isinstance(said.get(prompt), int):
-            answered = said.get(completion)
-            return Usage(prompt_tokens=said[prompt], completion_tokens=answered if isinstance(answered, int) else 0)
-    return None
 
 
 def _choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

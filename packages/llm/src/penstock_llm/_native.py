@@ -19,7 +19,7 @@ from ._engine import Answer, Question
 from ._errors import EndpointUnavailable
 from ._filter import struck
 from ._shape import Shape
-from ._usage import Usage
+from ._usage import read_usage
 
 SCHEMA_MARGIN: Final = 16
 """Tokens for the words that introduce a schema to the model; no rule is published."""
@@ -52,7 +52,7 @@ class _Choice(BaseModel):
 
 class _Envelope(BaseModel):
     choices: list[_Choice]
-    usage: Usage | None = None
+    usage: Any = None
 
 
 class NativeEngine:
@@ -130,7 +130,7 @@ def _read(response: httpx2.Response) -> Answer:
         text=choice.message.content or "",
         refusal=choice.message.refusal,
         finish_reason=choice.finish_reason,
-        usage=envelope.usage,
+        usage=read_usage(envelope.usage),
         headers=response.headers,
         filtered=struck(choice.content_filter_results),
     )

@@ -1,7 +1,7 @@
 """What a request of any library on the SDK will cost at most, read from its path and its body."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,17 +19,26 @@ _LIMITS: Final = {
 }
 """Operations that cost tokens, and how their bodies name the largest answer; the first name is the one to add."""
 
+_REMEMBERED: Final = ("previous_response_id", "conversation", "prompt")
+"""What a body of the responses API refers to, and the endpoint keeps."""
+
+_UNSEEN: Final = frozenset({"input_image", "input_file", "input_audio", "computer_screenshot", "item_reference"})
+"""Parts of its input that cost what nothing in the body tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestCost:
     """A request that costs tokens."""
 
+    operation: str
+    """The end of its path."""
     deployment: str
     limit_name: str | None
     """What to call the largest answer in a body that does not say; None where there is none."""
     limit: int | None
     """The largest answer in tokens; None if the body does not say."""
     choices: int
+    """How many answers it asks for."""
     streaming: bool
     body: Mapping[str, Any] = field(repr=False)
 
@@ -37,12 +46,14 @@ class RequestCost:
         """Count what the model has to read.
 
         Raises:
-            ValueError: Part of it has no published rule: images, audio, files.
+            ValueError: Part of it has no published rule (images, audio, files), or is not there, but at the endpoint.
         """
         if (messages := _mappings(self.body.get("messages"))) is not None:
             return self._chat_tokens(encoding, messages)
-        if self.limit_name is None:
+        if self.operation == "/embeddings":
             return _input_tokens(encoding, self.body.get("input"))
+        if self.operation == "/responses":
+            _refuse_unseen(self.body)
         # No rule is published for what else there is; its JSON has more tokens than what the model sees.
         return count_text(encoding, _compact(self.body))
 
@@ -65,13 +76,39 @@ def read_request(path: str, content: bytes) -> RequestCost | None:
         return None
     names = _LIMITS[operation]
     return RequestCost(
+        operation=operation,
         deployment=_deployment(path) or str(body.get("model") or ""),
         limit_name=names[0] if names else None,
         limit=next((body[name] for name in names if _is_count(body.get(name))), None) if names else 0,
-        choices=max((body[name] for name in ("n", "best_of") if _is_count(body.get(name))), default=1),
+        choices=max((body[name] for name in ("n", "best_of") if _is_count(body.get(name))), default=1) * _prompts(body),
         streaming=body.get("stream") is True,
         body=body,
     )
+
+
+def _prompts(body: Mapping[str, Any]) -> int:
+    """Count the prompts of a completion: texts, or tokens already, and each is answered."""
+    prompt = body.get("prompt")
+    return max(1, sum(isinstance(each, str | list) for each in prompt)) if isinstance(prompt, list) else 1
+
+
+def _refuse_unseen(body: Mapping[str, Any]) -> None:
+    """Refuse a request of the responses API whose text is not all that the model has to read."""
+    if remembered := [name for name in _REMEMBERED if body.get(name) is not None]:
+        raise ValueError(f"{remembered[0]}: what the endpoint remembers cannot be counted")
+    if unseen := sorted(_UNSEEN & set(_kinds(body.get("input")))):
+        raise ValueError(f"input: a part of type {unseen[0]!r} cannot be counted")
+
+
+def _kinds(node: object) -> Iterator[str]:
+    """Yield the type of every part of an input."""
+    if isinstance(node, Mapping):
+        if isinstance(kind := node.get("type"), str):
+            yield kind
+        node = list(node.values())
+    if isinstance(node, list):
+        for below in node:
+            yield from _kinds(below)
 
 
 def _deployment(path: str) -> str | None:

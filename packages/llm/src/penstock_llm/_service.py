@@ -54,7 +54,8 @@ class AzureOpenAIService(Asking):
         use_suggested_max_tokens: Whether calls that do not say ``max_tokens`` use what the quota says is usually
             enough, if it says so; an answer that is cut off is then asked for once more with all that is allowed.
         deadline: Seconds for one completion with all its attempts and waits, unless a call says otherwise.
-        timeout: Seconds without a byte from the endpoint after which an attempt is given up.
+        timeout: Seconds without a byte from the endpoint after which an attempt is given up. Default: 600, or what the
+            ``http_client`` given says.
         encodings: Deployment to model or encoding, for deployments whose names do not say their model. Default for the
             one that ``AZURE_OPENAI_DEPLOYMENT_NAME`` names: ``AZURE_OPENAI_MODEL``.
         parameters: Further parameters of every request, such as ``{"temperature": 0}``.
@@ -84,7 +85,7 @@ class AzureOpenAIService(Asking):
         max_completion_tokens: int | None = None,
         use_suggested_max_tokens: bool = False,
         deadline: float | None = None,
-        timeout: float = 600.0,
+        timeout: float | None = None,
         encodings: Mapping[str, str] | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
@@ -97,8 +98,10 @@ class AzureOpenAIService(Asking):
         if max_completion_tokens is None:
             max_completion_tokens = default_max_completion_tokens(deployment, encodings)
         check_number("max_completion_tokens", max_completion_tokens, least=1)
-        connection = connect(
+        self._closing = AsyncExitStack()
+        client = connect(
             client,
+            self._closing,
             endpoint=endpoint,
             api_key=api_key,
             api_version=api_version,
@@ -107,12 +110,10 @@ class AzureOpenAIService(Asking):
             http_client=http_client,
             timeout=timeout,
         )
-        self._closing = AsyncExitStack()
-        self._closing.push_async_callback(connection.aclose)
         self._embedder: Embedder | None = make_embedder(
             embedding_model,
             embedding_quota,
-            connection.client,
+            client,
             encodings,
             app_id,
             self._closing,
@@ -122,12 +123,11 @@ class AzureOpenAIService(Asking):
         if quota is None:
             quota = default_quota(app_id)
             self._closing.push_async_callback(quota.aclose)
-        asking = make_engine(engine, connection.client, deployment, parameters or {})
-        text = NativeEngine(connection.client, deployment, parameters or {})
+        asking = make_engine(engine, client, deployment, parameters or {})
+        text = NativeEngine(client, deployment, parameters or {})
         lane = ChatLane(deployment, quota, asking, text, Estimator(deployment, encodings, asking.shape_tokens))
         super().__init__(
             [lane, *(fallback._lane for fallback in fallbacks)],  # noqa: SLF001  of the same class
-            asking.name,
             max_completion_tokens=max_completion_tokens,
             use_suggested_max_tokens=use_suggested_max_tokens,
             deadline=deadline,
@@ -146,7 +146,7 @@ class AzureOpenAIService(Asking):
     async def aclose(self) -> None:
         """Close what this service made: its client, its credential, its client of the token counter.
 
-        Calls that come later raise `RuntimeError`, and reserve nothing.
+        Calls that come later, or still wait for quota, raise `RuntimeError`, and hold none.
         """
         self._lane.closed = True
         if self._embedder is not None:

@@ -91,8 +91,12 @@ class _Chooser:
 
 def _url(endpoint: str) -> str:
     """Return the resource's address, without the path of an API."""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
         raise ValueError(
             "endpoint (AZURE_OPENAI_ENDPOINT) must be a URL with scheme, such as https://NAME.openai.azure.com"
         )

@@ -31,7 +31,7 @@ class Misfit(InvalidAnswer):
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Shape(Generic[T]):
     """How an answer is asked for and how it is read."""
 
@@ -56,7 +56,10 @@ def shape_of(response_model: type[ModelT]) -> Shape[ModelT]:
         ValueError: It does not describe an object.
     """
     if not isinstance(response_model, type) or not issubclass(response_model, BaseModel):
-        raise TypeError(f"response_model must be a Pydantic model class, not {response_model!r:.80}")
+        # Not its repr: an object of a model in the place of its class holds content.
+        is_class = isinstance(response_model, type)
+        given = f"the class {response_model.__name__}" if is_class else f"a {type(response_model).__name__}"
+        raise TypeError(f"response_model must be a Pydantic model class, not {given}")
     return _shape_of(response_model)  # type: ignore[return-value]  # lru_cache forgets which model it was given
 
 

@@ -41,6 +41,7 @@ class TextStream(Attempted):
         self._course = course
         self._limit = Limit(deadline, time.monotonic)
         self._open_stream: OpenStream | None = None
+        self._ended = False
 
     async def __aenter__(self) -> Self:
         """Ask until an answer begins."""
@@ -61,7 +62,7 @@ class TextStream(Attempted):
         stream, self._open_stream = self._open_stream, None
         if stream is not None:
             await stream.close(cancelled=isinstance(error, asyncio.CancelledError))
-            self._note(stream.lane, stream.reservation, stream.estimate, stream.began, stream.result)
+            self._end(stream, stream.result.outcome if isinstance(stream.result, CompletionError) else "ok")
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """Pass on the pieces.
@@ -72,10 +73,15 @@ class TextStream(Attempted):
         stream = self._open_stream
         if stream is None:
             raise RuntimeError("a stream is read inside its block: async with service.stream_prompt(…) as stream")
-        async for piece in stream.pieces(self._limit):
-            yield piece
-        if isinstance(stream.result, Answer):
-            self._course.judge(stream.result)
+        try:
+            async for piece in stream.pieces(self._limit):
+                yield piece
+            if isinstance(stream.result, Answer):
+                self._course.judge(stream.result)
+        except CompletionError as error:
+            self._end(stream, error.outcome)
+            error.attempts = self.attempts
+            raise
 
     async def _open(self, lane: ChatLane) -> OpenStream:
         """Make one attempt, up to its headers."""
@@ -91,12 +97,24 @@ class TextStream(Attempted):
             if isinstance(opened, CompletionError):
                 tell_answer(span, opened)
                 await settle(reservation, opened, estimate)
-                self._note(lane, reservation, estimate, began, opened)
+                self._note(lane, reservation, estimate, began, opened, opened.outcome)
                 raise opened
             return OpenStream(opened, lane, reservation, estimate, span, held.pop_all())
 
+    def _end(self, stream: OpenStream, outcome: Outcome) -> None:
+        """Remember the attempt that is read, the first time that it is known what came of it."""
+        if not self._ended:
+            self._ended = True
+            self._note(stream.lane, stream.reservation, stream.estimate, stream.began, stream.result, outcome)
+
     def _note(
-        self, lane: ChatLane, reservation: Reservation, estimate: Usage, began: float, result: Answer | CompletionError
+        self,
+        lane: ChatLane,
+        reservation: Reservation,
+        estimate: Usage,
+        began: float,
+        result: Answer | CompletionError,
+        outcome: Outcome,
     ) -> None:
         """Remember an attempt."""
         asked = Asked(
@@ -107,7 +125,6 @@ class TextStream(Attempted):
             seconds=time.monotonic() - began,
             result=result,
         )
-        outcome: Outcome = result.outcome if isinstance(result, CompletionError) else "ok"
         self.attempts = (*self.attempts, asked.attempt(outcome))
 
 

@@ -1,10 +1,14 @@
 """What calls cost and what came of them: the facts that results and errors carry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 T = TypeVar("T")
+
+_NAMES: Final = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+"""What the endpoint calls the two, by API."""
+_MOST: Final = 2**63 - 1
 
 Outcome = Literal["ok", "invalid", "truncated", "refused", "filtered", "rejected", "unavailable"]
 """What came of one attempt; "unavailable" is 401, 403, 404, 429, 5xx, a broken connection or a timeout."""
@@ -89,3 +93,14 @@ class Completion(Attempted, Generic[T]):
 def total(attempts: Sequence[Attempt]) -> Usage:
     """Add up what attempts used."""
     return sum((attempt.usage for attempt in attempts if attempt.usage), Usage())
+
+
+def read_usage(said: object) -> Usage | None:
+    """Read what an endpoint says it used; None if it says nothing, or nothing that can be meant."""
+    if not isinstance(said, Mapping):
+        return None
+    for prompt, completion in _NAMES:
+        counts: list[Any] = [said.get(prompt), said.get(completion) or 0]  # embeddings have no completion
+        if all(type(count) is int and 0 <= count <= _MOST for count in counts):
+            return Usage(prompt_tokens=counts[0], completion_tokens=counts[1])
+    return None

@@ -56,9 +56,9 @@ async def test_messages_are_checked_before_anything_is_reserved(
 @pytest.mark.parametrize(
     ("model", "error", "complaint"),
     [
-        (dict, TypeError, "response_model must be a Pydantic model class, not <class 'dict'>"),
-        ("Verdict", TypeError, "response_model must be a Pydantic model class, not 'Verdict'"),
-        (Verdict(score=1), TypeError, "response_model must be a Pydantic model class"),
+        (dict, TypeError, "response_model must be a Pydantic model class, not the class dict"),
+        ("Verdict", TypeError, "response_model must be a Pydantic model class, not a str"),
+        (Verdict(score=1), TypeError, "response_model must be a Pydantic model class, not a Verdict$"),
         (Scores, ValueError, "response_model Scores must describe an object, not 'array'"),
         (Node, ValueError, "response_model Node must not be recursive"),
     ],
@@ -95,6 +95,10 @@ async def test_options_of_a_call_are_checked(
         ({"model": " "}, "model must be a string that is not blank"),
         ({"endpoint": None}, "endpoint is missing: pass endpoint= or set AZURE_OPENAI_ENDPOINT"),
         ({"endpoint": "name.openai.azure.com"}, "endpoint .AZURE_OPENAI_ENDPOINT. must be a URL with scheme"),
+        (
+            {"endpoint": "https://[your-resource].openai.azure.com"},
+            "endpoint .AZURE_OPENAI_ENDPOINT. must be a URL with scheme",
+        ),
         ({"credential": object()}, "give api_key or credential, not both"),
         ({"max_completion_tokens": 0}, "max_completion_tokens must be a whole number of at least 1"),
         ({"timeout": 0}, "timeout must be a positive number of seconds"),
@@ -111,10 +115,16 @@ def test_options_of_the_service_are_checked(options: dict[str, Any], complaint: 
         AzureOpenAIService(**{"model": "gpt-4o", "endpoint": "https://example.org", "api_key": "secret", **options})
 
 
-async def test_a_ready_client_leaves_nothing_else_to_say_about_the_endpoint() -> None:
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"endpoint": "https://example.org", "api_key": "secret"}, "endpoint, api_key"), ({"timeout": 30.0}, "timeout")],
+)
+async def test_a_ready_client_leaves_nothing_else_to_say_about_the_endpoint(
+    options: dict[str, Any], named: str
+) -> None:
     async with AsyncOpenAI(api_key="secret", base_url="http://127.0.0.1:9") as client:
-        with pytest.raises(ValueError, match="give client or endpoint, api_key, not both"):
-            AzureOpenAIService("gpt-4o", client=client, endpoint="https://example.org", api_key="secret")
+        with pytest.raises(ValueError, match=f"give client or {named}, not both"):
+            AzureOpenAIService("gpt-4o", client=client, **options)
 
 
 async def test_what_utf8_cannot_carry_arrives_as_the_replacement_character(

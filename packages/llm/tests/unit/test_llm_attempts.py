@@ -1,6 +1,7 @@
 """The attempt loop, over a real socket: one reservation per request, settled by what the endpoint said."""
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,7 +110,7 @@ async def test_answers_that_stay_invalid_end_in_an_error_with_locations_and_type
         await service.structured_completion(Verdict, PROMPT, max_retries=2)
     error = caught.value
     assert error.failures == (("score", "int_parsing"),)
-    assert (error.permanent, error.environment, error.retry_after) == (False, False, None)
+    assert (error.permanent, error.environment, error.retry_after, error.status) == (False, False, None, 200)
     assert error.usage == Usage(prompt_tokens=60, completion_tokens=30)
     assert error.quota_wait == sum(attempt.quota_wait for attempt in error.attempts)
     assert 0 < error.model_time == sum(attempt.seconds for attempt in error.attempts)
@@ -187,7 +188,7 @@ async def test_a_refusal_is_final(service: AzureOpenAIService, endpoint: "Script
     with pytest.raises(AnswerRefused) as caught:
         await service.complete(Verdict, PROMPT)
     assert caught.value.permanent
-    assert caught.value.refusal == "I would rather not."
+    assert (caught.value.refusal, caught.value.status) == ("I would rather not.", 200)
     assert caught.value.usage.total_tokens == 30
 
 
@@ -225,7 +226,7 @@ async def test_an_answer_cut_off_at_the_largest_size_is_final(
     endpoint.says('{"score": 4, "rea', finish_reason="length")
     with pytest.raises(AnswerTruncated, match="max_completion_tokens=1024") as caught:
         await service.complete(Verdict, PROMPT)
-    assert caught.value.permanent
+    assert (caught.value.permanent, caught.value.status) == (True, 200)
     assert len(endpoint.requests) == 1
 
 
@@ -249,6 +250,25 @@ async def test_an_answer_without_usage_is_settled_at_its_estimate(
     assert sum(reservation.reports[0]["usage"]) == reservation.reserved
 
 
+@pytest.mark.parametrize("usage", [(-1, 3), (True, 3), ("7", 3), (7, -3), (7, 2**70)])
+async def test_a_usage_that_cannot_be_meant_is_none(
+    service: AzureOpenAIService, endpoint: "ScriptedEndpoint", quota: "RecordingQuota", usage: Any
+) -> None:
+    said = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
+    choice = {"message": {"role": "assistant", "content": GOOD}, "finish_reason": "stop"}
+    endpoint.sends(200, json.dumps({"choices": [choice], "usage": said}))
+    endpoint.streams({"choices": [{"delta": {"content": "Fine."}, "finish_reason": "stop"}]}, {"usage": said})
+
+    completion = await service.complete(Verdict, PROMPT, max_retries=0)
+    async with service.stream_prompt("", "How was it?", max_retries=0) as stream:
+        assert [piece async for piece in stream] == ["Fine."]
+
+    assert completion.attempts[0].usage is None
+    first, second = quota.reservations
+    assert sum(first.reports[0]["usage"]) == first.reserved, "as by an answer without usage"
+    assert second.reports[0]["usage"][1] == 2
+
+
 async def test_a_connection_cut_in_the_answer_stays_charged_and_is_tried_again(
     service: AzureOpenAIService, endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
 ) -> None:
@@ -258,6 +278,16 @@ async def test_a_connection_cut_in_the_answer_stays_charged_and_is_tried_again(
     assert [attempt.status for attempt in completion.attempts] == [None, 200]
     assert quota.statuses == ["error", "ok"]
     assert await quota.charged() >= sum(reservation.reserved for reservation in quota.reservations)
+
+
+async def test_an_endpoint_that_hangs_up_is_told_from_one_that_is_silent(
+    service: AzureOpenAIService, endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.hangs_up()
+    with pytest.raises(EndpointUnavailable, match=r"gave no answer \(ServerDisconnectedError\)") as caught:
+        await service.complete(Verdict, PROMPT, max_retries=0)
+    assert caught.value.sent
+    assert quota.statuses == ["error"]
 
 
 async def test_what_never_reached_the_endpoint_is_given_back(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_llm import AzureOpenAIService, EndpointUnavailable
+from penstock_llm import AzureOpenAIService, EndpointUnavailable, _embeddings
 from penstock_llm._embeddings import batches
 from penstock_local_azure import OpenAI
 from penstock_token_client import Unlimited
+from penstock_tokenizers import count_text
 
 if TYPE_CHECKING:
     from conftest import RecordingQuota, ScriptedEndpoint
@@ -70,6 +72,26 @@ async def test_many_texts_go_in_batches_each_under_a_reservation_of_its_own(
     assert [request.id for request in standin.requests] == pool.ids
     assert [len(vector) for vector in vectors] == [8] * 10
     assert len({tuple(vector) for vector in vectors}) == 10
+
+
+@pytest.mark.parametrize(("texts", "inline"), [(["late"] * 3, True), (["late " * 500] * 20, False)])
+async def test_only_a_few_texts_are_counted_on_the_event_loop(
+    service: AzureOpenAIService,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: list[str],
+    inline: bool,  # noqa: FBT001  a parameter of the test
+) -> None:
+    threads: list[int] = []
+
+    def counted(encoding: Any, text: str) -> int:
+        threads.append(threading.get_ident())
+        return count_text(encoding, text)
+
+    monkeypatch.setattr(_embeddings, "count_text", counted)
+    await service.create_embedding(texts, dimensions=8)
+
+    assert len(threads) == len(texts)
+    assert {thread == threading.get_ident() for thread in threads} == {inline}
 
 
 async def test_no_texts_have_no_vectors(service: AzureOpenAIService, standin: OpenAI) -> None:

@@ -59,6 +59,20 @@ async def test_the_next_deployment_is_asked_at_once_under_its_own_quota(
     assert (len(first.ids), len(second.ids)) == (1, 1)
 
 
+async def test_the_engine_that_is_told_is_the_one_that_asked(standin: OpenAI, quota: "RecordingQuota") -> None:
+    pytest.importorskip("instructor")
+    where: dict[str, Any] = {"endpoint": standin.endpoint, "api_key": standin.api_key, "quota": quota}
+    standin.reply("gpt-4o", ServerError(500))
+    async with (
+        AzureOpenAIService("gpt-4o-eu", engine="instructor", **where) as second,
+        AzureOpenAIService("gpt-4o", fallbacks=[second], **where) as first,
+    ):
+        completion = await first.complete(Verdict, PROMPT)
+
+    assert [attempt.deployment for attempt in completion.attempts] == ["gpt-4o", "gpt-4o-eu"]
+    assert completion.engine == "instructor"
+
+
 async def test_a_filtered_answer_may_pass_elsewhere(made: Made, standin: OpenAI) -> None:
     service, *_ = made
     standin.reply("gpt-4o", FilteredAnswer())

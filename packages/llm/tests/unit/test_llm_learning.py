@@ -1,5 +1,7 @@
 """What is learned: a schema's real cost from usage, and a smaller answer's size from the quota, if asked for."""
 
+import gc
+import weakref
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from penstock_llm import AzureOpenAIService
 from penstock_llm._calibration import Calibration
@@ -44,6 +46,18 @@ def test_an_overhead_is_never_under_what_was_seen_lately(guess: int, seen: list[
         calibration.learn(overhead)
     assert calibration.overhead >= max(seen[-20:], default=guess)
     assert calibration.overhead <= max([guess, *seen])
+
+
+def test_what_was_learned_of_models_that_are_made_call_by_call_does_not_pile_up(service: AzureOpenAIService) -> None:
+    made = [create_model(f"Made{number}", score=(int, ...)) for number in range(300)]
+    for model in made:
+        service.estimate_token_count(PROMPT, 1, model)
+
+    references = [weakref.ref(model) for model in made]
+    del made, model
+    gc.collect()
+
+    assert sum(reference() is not None for reference in references) <= 256
 
 
 async def test_a_schemas_estimate_comes_down_to_what_it_is_billed_after_a_few_answers(

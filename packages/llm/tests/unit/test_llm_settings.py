@@ -1,10 +1,12 @@
 """Where a service goes: arguments win over the environment, which is read at construction; blank is unset."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import httpx2
 import openai.lib.azure
 import pytest
 from aiohttp import web
@@ -225,6 +227,33 @@ async def test_a_client_that_was_given_is_used_and_stays_open(
     assert endpoint.ids == quota.ids, "its own retries are off: each request has a reservation"
 
 
+async def test_a_timeout_holds_for_a_transport_that_was_given(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.hangs()
+    async with httpx2.AsyncClient() as http_client:
+        async with AzureOpenAIService(
+            "gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k", http_client=http_client, timeout=0.05
+        ) as service:
+            with pytest.raises(EndpointUnavailable, match="timeout"):
+                await service.send_prompt("", "hi", max_retries=0, deadline=30)
+        assert not http_client.is_closed
+
+
+async def test_a_transport_that_was_given_keeps_its_own_timeout(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    endpoint.hangs()
+    async with (
+        httpx2.AsyncClient(timeout=0.05) as http_client,
+        AzureOpenAIService(
+            "gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k", http_client=http_client
+        ) as service,
+    ):
+        with pytest.raises(EndpointUnavailable, match="timeout"):
+            await service.send_prompt("", "hi", max_retries=0, deadline=30)
+
+
 async def test_a_quota_that_was_given_stays_open(endpoint: "ScriptedEndpoint", quota: "RecordingQuota") -> None:
     async with AzureOpenAIService("gpt-4o", quota=quota, endpoint=endpoint.url, api_key="k"):
         pass
@@ -295,6 +324,23 @@ async def test_a_service_that_was_closed_reserves_nothing(
         with pytest.raises(RuntimeError, match="was closed"):
             await call
     assert not quota.reservations
+    assert not endpoint.requests
+
+
+async def test_a_service_that_is_closed_while_a_call_waits_for_quota_gives_it_back(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
+) -> None:
+    tight = type(quota)(tpm=2_000)
+    held = await tight.lock_tokens(1_500)
+    async with AzureOpenAIService("gpt-4o", quota=tight, endpoint=endpoint.url, api_key="k") as service:
+        waiting = asyncio.create_task(service.send_prompt("", "hi"))
+        while (await tight.get_status() or {})["waiting"] == 0:
+            await asyncio.sleep(0.01)
+    await tight.release_tokens(held.request_id or "")
+
+    with pytest.raises(RuntimeError, match="was closed"):
+        await waiting
+    assert await tight.charged() == 0
     assert not endpoint.requests
 
 

@@ -138,14 +138,14 @@ async def test_what_seconds_will_not_mend_is_raised_where_the_stream_is_opened(
 
 
 @pytest.mark.parametrize(
-    ("reply", "kind", "status"),
+    ("reply", "kind", "status", "outcome"),
     [
-        (TruncatedAnswer(), AnswerTruncated, "truncated"),
-        (Refusal(), AnswerRefused, "ok"),
-        (FilteredAnswer(), ContentFiltered, "ok"),
-        (CutAnswer(0.5), EndpointUnavailable, "error"),
-        (CutAnswer(0.5, abrupt=False), EndpointUnavailable, "error"),
-        (ErrorEvent(0.5), EndpointUnavailable, "error"),
+        (TruncatedAnswer(), AnswerTruncated, "truncated", "truncated"),
+        (Refusal(), AnswerRefused, "ok", "refused"),
+        (FilteredAnswer(), ContentFiltered, "ok", "filtered"),
+        (CutAnswer(0.5), EndpointUnavailable, "error", "unavailable"),
+        (CutAnswer(0.5, abrupt=False), EndpointUnavailable, "error", "unavailable"),
+        (ErrorEvent(0.5), EndpointUnavailable, "error", "unavailable"),
     ],
 )
 async def test_what_goes_wrong_later_is_raised_where_the_stream_is_read(
@@ -155,15 +155,21 @@ async def test_what_goes_wrong_later_is_raised_where_the_stream_is_read(
     reply: Any,
     kind: type[CompletionError],
     status: str,
+    outcome: str,
 ) -> None:
-    standin.reply("gpt-4o", [reply])
+    standin.reply("gpt-4o", [ServerError(503, 0.001), reply])
 
     async with standing.stream_prompt("", "How was it?") as stream:
-        with pytest.raises(kind):
+        with pytest.raises(kind) as caught:
             _ = [piece async for piece in stream]
 
-    assert quota.statuses == [status]
-    assert len(standin.requests) == 1
+    assert quota.statuses == ["error", status]
+    assert len(standin.requests) == 2
+    assert [(each.request_id, each.outcome) for each in stream.attempts] == [
+        (quota.ids[0], "unavailable"),
+        (quota.ids[1], outcome),
+    ]
+    assert caught.value.attempts == stream.attempts
 
 
 async def test_the_deadline_ends_a_stream_that_stalls(

@@ -158,6 +158,23 @@ async def test_an_answer_without_usage_is_settled_at_its_estimate(
     assert sum(reservation.reports[0]["usage"]) == reservation.reserved
 
 
+@pytest.mark.parametrize(
+    "usage", ['{"prompt_tokens": -1}', '{"prompt_tokens": 7, "completion_tokens": -3}', "[" * 9_999]
+)
+async def test_a_usage_that_cannot_be_meant_disturbs_nobody(
+    endpoint: "ScriptedEndpoint", quota: "RecordingQuota", usage: str
+) -> None:
+    body = f'{{"choices": [], "usage": {usage}}}'
+    endpoint.sends(200, body)
+    async with httpx2.AsyncClient(transport=QuotaTransport(quota)) as http:
+        url = f"{endpoint.url}/openai/v1/chat/completions"
+        response = await http.post(url, json={"model": "gpt-4o", "messages": PROMPT})
+
+    assert response.text == body
+    (reservation,) = quota.reservations
+    assert sum(reservation.reports[0]["usage"]) == reservation.reserved
+
+
 async def test_a_stream_reports_the_usage_of_its_last_chunk(
     client: AsyncOpenAI, endpoint: "ScriptedEndpoint", quota: "RecordingQuota"
 ) -> None:
@@ -333,6 +350,51 @@ async def test_the_responses_api_is_estimated_by_its_json(
     assert endpoint.requests[0].body["max_output_tokens"] == reservation.max_tokens == 1024
     assert reservation.reserved - 1024 >= count_text(ENCODING, "How was it?Be kind.")
     assert reservation.reports[0]["usage"] == (9, 4)
+
+
+@pytest.mark.parametrize(
+    ("request_", "complaint"),
+    [
+        ({"input": "And then?", "previous_response_id": "resp_1"}, "previous_response_id: what the endpoint remembers"),
+        ({"input": "And then?", "conversation": "conv_1"}, "conversation: what the endpoint remembers"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt: what the endpoint remembers"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "'item_reference' cannot be counted"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://example.org/a"}]}]},
+            "'input_image' cannot be counted",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]},
+            "'input_file' cannot be counted",
+        ),
+    ],
+)
+async def test_what_the_body_of_a_response_only_points_to_is_not_sent(
+    client: AsyncOpenAI,
+    endpoint: "ScriptedEndpoint",
+    quota: "RecordingQuota",
+    request_: dict[str, Any],
+    complaint: str,
+) -> None:
+    with pytest.raises(NotSent, match=complaint) as caught:
+        await client.responses.create(model="gpt-4o", **request_)
+
+    assert caught.value.permanent
+    assert not endpoint.requests
+    assert not quota.reservations
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answers"), [("How?", 1), (["How?", "Why?", "When?"], 3), ([4438, 30], 1), ([[4438, 30], [11]], 2)]
+)
+async def test_each_prompt_of_a_completion_is_left_room_for_its_answers(
+    client: AsyncOpenAI, endpoint: "ScriptedEndpoint", quota: "RecordingQuota", prompt: Any, answers: int
+) -> None:
+    endpoint.sends(200, json.dumps({"choices": [], "usage": USAGE}))
+
+    await client.completions.create(model="gpt-35-turbo-instruct", prompt=prompt, max_tokens=7, n=2)
+
+    assert quota.reservations[0].max_tokens == 7 * 2 * answers
 
 
 async def test_a_stream_of_the_responses_api_reports_its_usage(

@@ -139,15 +139,8 @@ class LogFileHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; called with the handler's lock held."""
-        try:
-            if self._context:
-                self._context.filter(record)
-            line_of = self._line_of  # to call a function that is an attribute is slower
-            # A lone surrogate cannot be UTF-8; as \udcxx it stays readable, and is what JSON itself would write.
-            data = line_of(record, self._redact).encode("utf-8", "backslashreplace")
-        except Exception:  # noqa: BLE001  # a record that cannot be formatted: logging's own rule, which shows it
-            self._losses.by_reason["format"] += 1
-            self.handleError(record)
+        data = self._data_of(record)
+        if data is None:
             return
         try:
             self._series.append(data)
@@ -156,7 +149,20 @@ class LogFileHandler(logging.Handler):
             return
         self._written += 1
         if self._losses.in_trouble:
-            self._tell_losses(self._losses.end_episode())
+            self._tell_losses()
+
+    def _data_of(self, record: logging.LogRecord) -> bytes | None:
+        """Return what to write for a record; None, and it is counted as lost, if it cannot be formatted."""
+        try:
+            if self._context:
+                self._context.filter(record)
+            line_of = self._line_of  # to call a function that is an attribute is slower
+            # A lone surrogate cannot be UTF-8; as \udcxx it stays readable, and is what JSON itself would write.
+            return line_of(record, self._redact).encode("utf-8", "backslashreplace")
+        except Exception:  # noqa: BLE001  # whatever it is: logging's own rule, which shows it
+            self._losses.by_reason["format"] += 1
+            self.handleError(record)
+            return None
 
     def _any_line(self, record: logging.LogRecord, redact: Callable[[str], str] | None) -> str:
         """Return what a formatter of somebody else's makes of the record, redacted."""
@@ -167,6 +173,8 @@ class LogFileHandler(logging.Handler):
         """Close the current file under its immutable name, ready to be shipped; the next record opens another."""
         self.acquire()
         try:
+            if self._losses.untold:
+                self._tell_losses()
             self._series.end_file()
         except OSError as error:
             self._losses.warn(error)
@@ -206,11 +214,18 @@ class LogFileHandler(logging.Handler):
             on_refused_rotation=lambda error: say(f"cannot rotate the log file, and go on in it: {error}"),
         )
 
-    def _tell_losses(self, lost: int) -> None:
-        """Put into the log itself how many records are missing from it."""
-        if lost:
-            text = "%d log records could not be written and are lost"
-            self.emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lost,), None))
+    def _tell_losses(self) -> None:
+        """Put into the log itself how many records are missing from it; the count is kept until that is written."""
+        if self._losses.untold:
+            text, facts = "%d log records could not be written and are lost", (self._losses.untold,)
+            data = self._data_of(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, facts, None))
+            try:
+                if data is not None:  # else nobody can read the count in this log, however often it is tried
+                    self._series.append(data)
+                    self._written += 1
+            except OSError:
+                return
+        self._losses.end_episode()
 
 
 @atexit.register

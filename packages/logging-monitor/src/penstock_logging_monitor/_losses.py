@@ -8,17 +8,23 @@ from collections import Counter
 
 
 class Losses:
-    """The account of lost records, and of the episode of trouble that may be going on."""
+    """The account of lost records, and of the episode of trouble that may be going on.
+
+    Attributes:
+        by_reason: How many were lost, by reason.
+        in_trouble: Whether an episode is going on.
+        untold: How many were lost in it.
+    """
 
     def __init__(self) -> None:
         self.by_reason: Counter[str] = Counter()
         self.in_trouble = False
-        self._in_this_episode = 0
+        self.untold = 0
 
     def add(self, error: OSError) -> None:
         """Count one record that was not written because of ``error``."""
         self.by_reason[_reason(error)] += 1
-        self._in_this_episode += 1
+        self.untold += 1
         self.warn(error)
 
     def warn(self, error: OSError) -> None:
@@ -27,11 +33,10 @@ class Losses:
             self.in_trouble = True
             say(f"cannot write log files: {error}; lost records are counted")
 
-    def end_episode(self) -> int:
-        """Close the episode, because a record was written; return how many were lost in it."""
-        lost, self._in_this_episode = self._in_this_episode, 0
+    def end_episode(self) -> None:
+        """Close the episode: records can be written again, and the log says how many could not."""
         self.in_trouble = False
-        return lost
+        self.untold = 0
 
 
 def say(text: str) -> None:

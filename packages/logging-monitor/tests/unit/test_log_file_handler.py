@@ -218,6 +218,37 @@ def test_a_disk_that_refuses_a_while_costs_one_warning_and_is_told_in_the_log(
     assert capsys.readouterr().err.count("cannot write log files") == 1
 
 
+def test_how_many_were_lost_is_told_as_soon_as_there_is_room_for_that_too(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = logs.writer("w")
+    assert handler.path is not None
+    with monkeypatch.context() as trouble:
+        trouble.setattr("os.write", refusal(errno.ENOSPC))
+        logs.say(handler, *(f"lost {count}" for count in range(5)))
+
+    with file_size_limit(handler.path.stat().st_size + 100):
+        logs.say(handler, "short", "lost, being too long" * 10)
+    logs.say(handler, "roomy")
+
+    assert logs.messages() == ["short", "roomy", "6 log records could not be written and are lost"]
+    assert handler.statistics().lost == {"ENOSPC": 5, "EFBIG": 1}
+    assert capsys.readouterr().err.count("cannot write log files") == 1
+
+
+def test_how_many_were_lost_is_told_at_the_latest_when_the_file_is_closed(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = logs.writer("w")
+    with monkeypatch.context() as trouble:
+        trouble.setattr("os.write", refusal(errno.ENOSPC))
+        logs.say(handler, "lost")
+
+    handler.close()
+
+    assert logs.messages("*__*.log") == ["1 log records could not be written and are lost"]
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOENT], ids=["read-only", "denied", "vanished"])
 def test_a_directory_that_takes_no_file_a_while_is_tried_once_a_second(
     logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int

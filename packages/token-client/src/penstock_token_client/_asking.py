@@ -104,6 +104,7 @@ class Asking:
                 answer, pause = await self._poll()
             except CallError as fault:
                 failure: QuotaError = self._unavailable(fault)
+                failure.__cause__ = fault  # also if it is raised after the pause
                 if not fault.passing or self._left() <= 0:
                     raise failure from fault
                 pause = self._patience.after_fault(self._clock() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -147,17 +148,18 @@ class Connection:
         on_headers: Callable[[Mapping[str, str]], None] | None,
     ) -> dict[str, Any]:
         """Send, receive, and turn whatever goes wrong into a `CallError`."""
-        limits = aiohttp.ClientTimeout(total=total, sock_connect=self.timeout)
-        headers = await self._authorization()
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=self.timeout)
         try:
-            async with self._open_session().request(
-                method, f"{self._root}/{call}", json=message, headers=headers, timeout=limits
-            ) as response:
-                if response.status != HTTPStatus.OK:
-                    raise await _refusal(response)
-                if on_headers is not None:
-                    on_headers(response.headers)
-                answer = await response.json()
+            async with asyncio.timeout(total):  # for all of it: a credential may take for ever, too
+                headers = await self._authorization()
+                async with self._open_session().request(
+                    method, f"{self._root}/{call}", json=message, headers=headers, timeout=limits
+                ) as response:
+                    if response.status != HTTPStatus.OK:
+                        raise await _refusal(response)
+                    if on_headers is not None:
+                        on_headers(response.headers)
+                    answer = await response.json()
         except aiohttp.ContentTypeError as error:
             raise CallError(f"{error.status}, {error.message}", status=error.status) from error
         except TimeoutError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class QuotaError(Exception):
     """The root of every error about quota; its attributes say what to do next.
@@ -15,6 +17,10 @@ class QuotaError(Exception):
     permanent: bool = False
     environment: bool = True
     retry_after: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is: its constructor asks for more than the text."""
+        return Exception.__new__, (type(self), *self.args), vars(self)
 
 
 class TokenLimitExceeded(QuotaError):  # noqa: N818 - the name reads as what happened, and users know it

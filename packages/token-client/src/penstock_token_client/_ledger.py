@@ -72,9 +72,12 @@ class Ledger(Book):
     def grant(self, order: Order, now: float) -> Grant:
         """Charge the order; the caller has asked `earliest` and sends its request at once."""
         held = self.find(order.app, order.key, now)
-        if held is not None:
-            return held if held.state == "settled" else self._renew(held, now)
-        return self._charge(order, self.cost(order), now)
+        if held is None:
+            return self._charge(order, self.cost(order), now)
+        if held.state != "settled":
+            return self._renew(held, now)
+        held.renewed = True
+        return held
 
     def holds(self, order: Order, now: float) -> bool:
         """Tell whether the order's key names a grant in the window."""

@@ -5,10 +5,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectorError, web
 
 from penstock_token_client import TokenClient, TokenCounterUnavailable, TokenLimitExceeded
 from penstock_token_client._asking import Patience
+from penstock_token_client._connection import CallError
 from penstock_token_client.protocol import TICKET_HEADER
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ async def test_a_deadline_over_an_absent_counter_says_so(unused_tcp_port: int) -
                 raise AssertionError
 
     assert refusal.value.url == client.base_url
+    assert isinstance(refusal.value.__cause__, CallError)
+    assert isinstance(refusal.value.__cause__.__cause__, ClientConnectorError), "it says what broke"
 
 
 async def test_no_deadline_to_wait_means_one_try(client: TokenClient, counter: ScriptedCounter) -> None:

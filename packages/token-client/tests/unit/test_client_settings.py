@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock_token_client import TokenClient
+from penstock_token_client import TokenClient, TokenCounterUnavailable
 
 if TYPE_CHECKING:
     from conftest import ScriptedCounter
@@ -68,6 +69,21 @@ async def test_a_credential_that_fails_is_a_client_error_without_its_words(count
         error = (await client.lock_tokens(1)).error
 
     assert error == "Client error: the credential gave no token: RuntimeError"
+
+
+class SlowCredential(Credential):
+    async def get_token(self, *_: str) -> Credential:
+        await asyncio.sleep(20)
+        return self
+
+
+async def test_a_credential_that_does_not_answer_holds_nobody_beyond_the_deadline(counter: ScriptedCounter) -> None:
+    async with TokenClient("feedback", counter.url, credential=SlowCredential(), scope="s", timeout=60.0) as client:
+        with pytest.raises(TokenCounterUnavailable, match="no answer within"):
+            async with client.reserve(10, deadline=0.1):
+                raise AssertionError
+
+    assert counter.calls == []
 
 
 def test_key_and_credential_together_are_refused() -> None:

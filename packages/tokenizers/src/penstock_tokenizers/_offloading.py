@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 INLINE: Final = 20_000
 """Characters that are counted within a millisecond."""
 
 
-async def count_off_loop(size: int, count: Callable[P, int], *args: P.args, **kwargs: P.kwargs) -> int:
+async def count_off_loop(size: int, count: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Count at once, or without holding up the event loop.
 
     Args:
