@@ -165,8 +165,10 @@ def lowest(session: nox.Session, package: str) -> None:
     pins.write_text(
         "".join(f"{DISTRIBUTIONS[name]}{extras(name)} @ {built[DISTRIBUTIONS[name]]}\n" for name in PACKAGES)
     )
-    group = f"--group=packages/{package}/pyproject.toml:test"
-    session.install("--resolution=lowest-direct", *refresh, f"--overrides={pins}", group, f"./packages/{package}")
+    itself = f"packages/{package}"
+    # What only a wheel asks for is not direct, and would be as new as can be.
+    needs = [f"--group={itself}/pyproject.toml:test", f"--requirements={itself}/pyproject.toml", "--all-extras"]
+    session.install("--resolution=lowest-direct", *refresh, f"--overrides={pins}", *needs, f"./{itself}")
     session.run("pytest", "-q", f"packages/{package}/tests/unit", *session.posargs)
 
 

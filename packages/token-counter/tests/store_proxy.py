@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
+    from valkey_cluster import Node
     from valkey_process import ValkeyProcess
 
 
@@ -22,11 +23,13 @@ class StoreProxy:
 
     Attributes:
         target: Where new connections lead.
+        port: Where it listens.
         delay: Seconds by which answers are late.
     """
 
-    def __init__(self, target: ValkeyProcess, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, target: ValkeyProcess | Node, tls: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self.port = 0
         self.delay = 0.0
         self.url = ""
         self._tls = tls
@@ -35,8 +38,8 @@ class StoreProxy:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"{'redis' if self._tls is None else 'rediss'}://127.0.0.1:{port}"
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"{'redis' if self._tls is None else 'rediss'}://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(

@@ -28,18 +28,23 @@ class Node:
         folder: Where it keeps what it knows of the others.
         port: Where it listens.
         bus: Where the others talk to it.
+        patience: Seconds after which the others take it for failed if it says nothing.
+
+    Attributes:
+        socket: The path of its socket, where it listens, too.
     """
 
-    def __init__(self, folder: Path, port: int, bus: int) -> None:
+    def __init__(self, folder: Path, port: int, bus: int, patience: float) -> None:
         self.port, self.bus = port, bus
+        self.socket = str(folder / "socket")
         config = {
             "cluster-enabled": "yes",
             "cluster-port": str(bus),
-            "cluster-node-timeout": "1000",
+            "cluster-node-timeout": str(round(1000 * patience)),
             "cluster-require-full-coverage": "no",
             "repl-diskless-sync-delay": "0",
         }
-        self._server = ValkeyServer(port, data_dir=folder, config=config)
+        self._server = ValkeyServer(port, data_dir=folder, unix_socket_path=self.socket, config=config)
         self._server.start()
         self.client: Any = Redis("127.0.0.1", port)
         self.id = self.ask("CLUSTER", "MYID")
@@ -52,6 +57,11 @@ class Node:
     def keys_in(self, slot: int) -> list[bytes]:
         """Return the keys of a slot."""
         return list(self.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100))
+
+    def told_ports(self) -> set[int]:
+        """Return where it tells clients that the cluster's nodes listen."""
+        ranges = self.client.execute_command("CLUSTER", "SLOTS")
+        return {int(node[1]) for _, _, *nodes in ranges for node in nodes}
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -66,10 +76,16 @@ class Node:
 class ValkeyCluster:
     """Serves while it is entered.
 
+    Args:
+        patience: Seconds after which a node that says nothing has failed: many, because a busy machine is silent, too.
+
     Attributes:
         primaries: The nodes that have a third of the slots each.
         replica: The replica of the first of them.
     """
+
+    def __init__(self, patience: float = 30.0) -> None:
+        self._patience = patience
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="valkey-"))
@@ -77,7 +93,7 @@ class ValkeyCluster:
             stack.callback(shutil.rmtree, self._folder)
             self._nodes = []
             for number, (port, bus) in enumerate(zip(*[iter(free_ports(8))] * 2, strict=True)):
-                node = Node(self._folder / str(number), port, bus)
+                node = Node(self._folder / str(number), port, bus, self._patience)
                 stack.callback(node.close)
                 self._nodes.append(node)
             self._found()
@@ -119,6 +135,7 @@ class ValkeyCluster:
         for node in self._nodes[1:]:
             node.ask("CLUSTER", "MEET", "127.0.0.1", self._nodes[0].port, self._nodes[0].bus)
         until(lambda: all("cluster_known_nodes:4" in node.ask("CLUSTER", "INFO") for node in self._nodes))
+        until(lambda: all(f"cluster_slots_ok:{SLOTS}" in node.ask("CLUSTER", "INFO") for node in self._nodes))
         self.replica.ask("CLUSTER", "REPLICATE", self.primaries[0].id)
         until(lambda: self.replica.client.info("replication").get("master_link_status") == "up")
         until(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self._nodes))

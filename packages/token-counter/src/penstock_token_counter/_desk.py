@@ -160,7 +160,7 @@ class Desk:
     def _ended(self, named: str, *, known: bool) -> EndAnswer:
         """Answer a report or a release; an id that is not known may be another counter's."""
         if not known:
-            self._foreign.note(named, ours=self.gate.pool.instance, now=self.gate.clock())
+            self._foreign.note(named, ours=self.gate.instances, now=self.gate.clock())
         return EndAnswer(success=True, known=known)
 
 

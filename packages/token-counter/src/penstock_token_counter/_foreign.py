@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,20 +32,17 @@ class ForeignIds:
         """Take those who gave these grants for ancestors."""
         self._family.update(map(_instance, grant_ids))
 
-    def note(self, grant_id: str, *, ours: str, now: float) -> None:
-        """Note a grant that is not known, while ids that this counter gives begin in some way.
-
-        A store that lost a pool begins a new one, and those who had grants of the old one are still its callers.
-        """
-        self._family.add(ours)
-        if now < self._since or _instance(grant_id) in self._family:
+    def note(self, grant_id: str, *, ours: Container[str], now: float) -> None:
+        """Note a grant that is not known, unless it begins as those do that the pool gave at any time."""
+        instance = _instance(grant_id)
+        if now < self._since or instance in ours or instance in self._family:
             return
         self.count += 1
         if self.count == 1:
             _LOG.warning(
                 "a grant of the token counter %s was reported to this one, pool %s: two counters hand out "
                 "the same quota twice, so stop one of them",
-                _instance(grant_id),
+                instance,
                 self._pool,
             )
 

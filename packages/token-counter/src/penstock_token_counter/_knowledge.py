@@ -1,7 +1,7 @@
 """Whether a counter knows of a pool what its store knows, and whether the store itself can know everything.
 
-A server of which nobody knows that it knows everything - it was started anew, or another one took over - is not
-believed: the pool starts as if its whole window were used.
+A server of which nobody knows that it knows everything - it was started anew, another one took over, or it evicted a
+key - is not believed: the pool starts as if its whole window were used.
 """
 
 from __future__ import annotations
@@ -35,15 +35,21 @@ class Knowledge:
         self._store = store
         self._assume_idle = assume_idle
         self._server = ""
+        self._in_doubt = False
+
+    def doubt(self) -> None:
+        """Note that more may have been granted than anybody knows of."""
+        self._in_doubt = True
 
     def confirm(self, server: str) -> None:
         """Note that a server has kept what is known here."""
-        self.certain, self._server = True, server
+        self.certain, self._in_doubt, self._server = True, False, server
 
     def is_continued(self, taken: Taken) -> bool:
         """Tell whether the news continue what is known here: the same pool, on the server that kept it all along."""
         return (
             self.certain
+            and not self._in_doubt
             and taken.entries is not None
             and taken.server == self._server == taken.kept_by
             and taken.instance == self._replica.pool.instance
@@ -51,8 +57,10 @@ class Knowledge:
 
     def is_too_little(self, taken: Taken) -> bool:
         """Tell whether more may have been granted than the store knows."""
+        if self._in_doubt:
+            return True
         if taken.version is None:
-            return not self._assume_idle or self._server != ""
+            return not self._assume_idle or self._server != "" or taken.kept_by is not None
         return taken.kept_by != taken.server
 
     async def load(self, taken: Taken) -> bool:

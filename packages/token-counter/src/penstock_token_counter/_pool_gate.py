@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Set as AbstractSet
 
     from penstock_token_client.accounting import Grant, Order, Pool, Usage
 
@@ -29,6 +30,10 @@ class PoolGate(Protocol):
     @property
     def pool(self) -> Pool:
         """The pool, as far as it is known."""
+
+    @property
+    def instances(self) -> AbstractSet[str]:
+        """What ids of the pool's grants begin with, or ever began with."""
 
     @property
     def closed(self) -> bool:

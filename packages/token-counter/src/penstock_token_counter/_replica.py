@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from penstock_token_client import Limits, Sharing
     from penstock_token_client.accounting import Grant, Usage
 
-    from ._store_facts import Kept
+    from ._store_facts import Kept, Taken
     from ._words import Word
 
 _FORGOTTEN = 60.0
@@ -56,6 +56,7 @@ class Replica:
         version: The version that it is of; 0 before there is any.
         beats: When each counter last decided something.
         homes: The tickets of those who are there and wait, by the counter where they poll.
+        instances: What ids of the pool's grants begin with, or began with before the store lost the pool.
     """
 
     def __init__(self, limits: Limits, *, counter: str, instance: str, sharing: Sharing | None = None) -> None:
@@ -63,10 +64,12 @@ class Replica:
         self._counter = counter
         self._sharing = sharing
         self._notes: list[Word] | None = None
+        self.instances: set[str] = set()
         self.open(instance, 0.0)
 
     def open(self, instance: str, now: float) -> None:
         """Begin with an empty pool."""
+        self.instances.add(instance)
         self._opened = now
         self.version = 0
         self.beats: dict[str, float] = {}
@@ -161,8 +164,9 @@ class Replica:
                 if waiter is not None:
                     self.pool.queue.step_out(waiter, now)
 
-    def changes(self, server: str, now: float, *, beat: bool) -> Changes | None:
+    def changes(self, taken: Taken, *, beat: bool) -> Changes | None:
         """Return what was decided since `begin`; None if there is nothing to say, not even that this counter lives."""
+        now = taken.now
         words, self._notes = self._notes or [], None
         turns, lesson = self.pool.queue.turns(), self.pool.loop.lesson()
         if (in_force := self._terms()) != self._in_force:
@@ -177,7 +181,8 @@ class Replica:
         fields, dropped = self._fields(words, now)
         return Changes(
             version=self.version,
-            server=server,
+            server=taken.server,
+            kept_by=taken.kept_by,
             instance=self.pool.instance,
             opened=self._opened,
             granted=self.pool.ledger.granted,

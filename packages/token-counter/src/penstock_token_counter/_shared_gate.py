@@ -74,6 +74,11 @@ class SharedGate:
         return self._replica.pool
 
     @property
+    def instances(self) -> set[str]:
+        """What ids of the pool's grants begin with, or began with before the store lost the pool."""
+        return self._replica.instances
+
+    @property
     def ready(self) -> bool:
         """Whether locks are answered: the store can be reached, and the counter does not stop."""
         return not self.closed and self._turns.serving
@@ -81,7 +86,7 @@ class SharedGate:
     @property
     def facts(self) -> dict[str, str]:
         """How it stands with what keeps the pool."""
-        return {"journal": "none", "store": self._turns.state}
+        return {"journal": "none", "store": self._turns.standing.state}
 
     def clock(self) -> float:
         """Return the time by the store's clock."""
@@ -123,7 +128,7 @@ class SharedGate:
         """End a poll and keep the place for the next one; a grant that nobody took goes back."""
         if not poll.future.done():
             self._polls.cancel(poll)
-            self._turns.queue(errand(lambda now: self._leave_for_now(poll.ticket, now)))
+            self._turns.agenda.add(errand(lambda now: self._leave_for_now(poll.ticket, now)))
             return
         grant = poll.future.result()
         if grant is not None:
@@ -132,7 +137,7 @@ class SharedGate:
     def undeliverable(self, grant: Grant, poll: SharedPoll | None) -> None:
         """Take back a grant that its caller never got, unless another answer may have brought it; keep its place."""
         if not (grant.renewed if poll is None else poll.renewed):
-            self._turns.take_back(grant.id, None if poll is None else poll.ticket)
+            self._turns.agenda.take_back(grant.id, None if poll is None else poll.ticket)
 
     async def settle(self, app: str, grant_id: str, usage: Usage) -> bool:
         """Take the report of a request; tell whether the app has such a grant.
@@ -212,7 +217,7 @@ class SharedGate:
         waiter = self.pool.queue.find(app, key)
         if waiter is not None:
             self.pool.queue.leave(waiter)
-            self._turns.queue(errand(lambda _: self._polls.end(waiter.ticket)))
+            self._turns.agenda.add(errand(lambda _: self._polls.end(waiter.ticket)))
         grant = self.pool.ledger.find(app, key, now)
         return self.pool.release(grant.id, now) if grant is not None else waiter is not None
 

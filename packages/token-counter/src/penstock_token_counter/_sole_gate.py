@@ -46,6 +46,11 @@ class SoleGate:
         self.pool: Pool = self._gate.pool
 
     @property
+    def instances(self) -> set[str]:
+        """What ids of the pool's grants begin with."""
+        return {self.pool.instance}
+
+    @property
     def closed(self) -> bool:
         """Whether nothing is granted any more."""
         return self._gate.closed

@@ -21,8 +21,9 @@ from . import _store_scripts as scripts
 from ._paused import PausedError
 from ._store_facts import Busy, Kept, Taken, read_taken
 from ._store_identity import StoreIdentity
-from ._store_library import address, is_cluster
+from ._store_library import address, is_cluster, renew, renew_cluster
 from ._store_library import library as import_library
+from ._store_listener import StoreListener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -43,9 +44,6 @@ _AT_A_TIME = 64
 
 _MOST_CONNECTIONS = 2 * _AT_A_TIME
 """Connections to one server: for questions, for those that end just now, and to listen."""
-
-_WATCH = 1.0
-"""Seconds of silence after which to see whether the server is still there, and between two tries to listen."""
 
 _UNREACHABLE = "the store cannot be used, and nothing is granted without it"
 
@@ -108,8 +106,11 @@ class Store:
         self._load = self._client.register_script(scripts.load())
         self._commit = self._client.register_script(scripts.commit())
         self._let_go = self._client.register_script(scripts.let_go())
+        self._eviction = self._client.register_script(scripts.eviction())
+        self._listener = StoreListener(self._client, self._errors, counter=counter, is_cluster=self._is_cluster)
         self._tasks: list[asyncio.Task[None]] = []
-        self._closing = False
+        self._servers: set[str] = set()
+        self._may_evict = False
 
     async def look(self, pool: str, version: int) -> Taken:
         """Tell what is new since a version.
@@ -167,6 +168,7 @@ class Store:
             _microseconds(changes.at - changes.keep),
             _ENTRIES,
             _channel(pool),
+            changes.kept_by or "",
             len(changes.fields),
             *fields,
             *changes.dropped,
@@ -183,16 +185,37 @@ class Store:
         async with self._reaching():
             await self._let_go(keys=_keys(pool, "meta"), args=[self.counter])
 
+    async def inspect(self, pool: str, server: str) -> None:
+        """Say so, once, if the server that keeps a pool was not seen before and may evict what it keeps.
+
+        Raises:
+            StoreAwayError: It cannot be reached.
+        """
+        if server in self._servers:
+            return
+        async with self._reaching():
+            policy = await self._eviction(keys=_keys(pool, "meta"))
+        self._servers.add(server)
+        if policy is None or self._may_evict:
+            return
+        self._may_evict = True
+        _LOG.warning(
+            "the store at %s may evict what it keeps of a pool (maxmemory-policy %s), which may then grant nothing for "
+            "one window: set maxmemory-policy noeviction",
+            self.address,
+            policy.decode(),
+        )
+
     def listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
         """Wake a pool's gate whenever another counter has decided something, and stay signed in meanwhile."""
         by_channel = {_channel(pool): call for pool, call in wake.items()}
-        self._tasks.append(asyncio.create_task(self._listen(by_channel)))
+        self._tasks.append(asyncio.create_task(self._listener.listen(by_channel)))
         if self._identity is not None:
             self._tasks.append(asyncio.create_task(self._identity.keep(self._sign_in)))
 
     async def aclose(self) -> None:
         """Close the connections."""
-        self._closing = True
+        self._listener.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -206,42 +229,14 @@ class Store:
         """Run the script that looks, or takes a turn."""
         arguments = [self.counter, version, _milliseconds(lease), _milliseconds(_META_KEPT)]
         async with self._reaching():
-            return await self._take(keys=_keys(pool, "meta", "log"), args=arguments)
+            return await self._take(keys=_keys(pool, "meta", "state", "log"), args=arguments)
 
-    async def _listen(self, wake: Mapping[str, Callable[[], None]]) -> None:
-        """Listen, again and again; everything is right without it, and only later."""
-        while not self._closing:  # the library may turn a cancellation into an error of its own
-            with contextlib.suppress(*self._errors):
-                async with await self._subscription() as subscription:
-                    await subscription.subscribe(*wake)
-                    await self._hear(subscription, wake)
-            for call in wake.values():  # so that those who have nothing to do notice, too
-                call()
-            await asyncio.sleep(_WATCH)
-
-    async def _sign_in(self, token: Any) -> None:  # noqa: ANN401 - the library's
-        """Sign in anew on every connection; the one that listens is made anew when the server ends it."""
-        if not self._is_cluster:
-            await self._client.connection_pool.re_auth_callback(token)
-            return
-        for node in self._client.get_nodes():  # whose own way leaves out connections that are in use
-            node.update_active_connections_for_reconnect()
-            await node.disconnect_free_connections()
-
-    async def _subscription(self) -> Any:  # noqa: ANN401 - one of two kinds
-        """Return a new subscription; in a cluster every node hears what is published at any."""
-        await self._client.initialize()
-        where = {"node": self._client.get_random_primary_node()} if self._is_cluster else {}
-        return self._client.pubsub(ignore_subscribe_messages=True, **where)
-
-    async def _hear(self, subscription: Any, wake: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401
-        """Wake whoever something is published for, and see in times of silence whether the server is still there."""
-        while not self._closing:
-            message = await subscription.get_message(timeout=_WATCH)
-            if message is None:
-                await self._client.ping()
-            elif message["data"] != self.counter.encode():
-                wake[message["channel"].decode()]()
+    async def _sign_in(self) -> None:
+        """Have every connection made anew; the one that listens is made anew when the server ends it."""
+        if self._is_cluster:
+            renew_cluster(self._client)
+        else:
+            await renew(self._client)
 
     @contextlib.asynccontextmanager
     async def _reaching(self) -> AsyncIterator[None]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_STEP = 0.5
+"""Seconds by which the store's clock goes ahead of this machine's when it is said to have been set."""
+
+_DRIFT = 1e-3
+"""Seconds by which two clocks that nobody sets may part in one second: twice what NTP slews one."""
 
 
 class StoreClock:
@@ -18,11 +25,20 @@ class StoreClock:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.monotonic = monotonic
-        self._earliest = self._latest = time.time() - monotonic()
+        self._earliest, self._latest = time.time() - monotonic(), math.inf
+        self._set_at = 0.0
 
-    def set(self, now: float, began: float) -> None:
-        """Note the time that the store read at some moment since ``began``, in seconds of this machine's clock."""
-        self._earliest, self._latest = now - self.monotonic(), now - began
+    def set(self, now: float, began: float) -> float:
+        """Note the time that the store read at some moment since ``began``, in seconds of this machine's clock.
+
+        Returns:
+            The seconds by which the store's clock was put forward since it was read before; 0 if it may not have been.
+        """
+        ended = self.monotonic()
+        ahead = now - ended - self._latest
+        allowed = _STEP + _DRIFT * (ended - self._set_at)
+        self._earliest, self._latest, self._set_at = now - ended, now - began, ended
+        return ahead if ahead > allowed else 0.0
 
     def earliest(self) -> float:
         """Return the time, and rather too early than too late."""

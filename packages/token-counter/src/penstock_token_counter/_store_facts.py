@@ -26,7 +26,7 @@ class Taken(NamedTuple):
         server: The process that answers; another one may lack what the last one knew.
         version: The newest version; None if the pool is not known.
         instance: What its ids begin with.
-        kept_by: The server that took the newest version.
+        kept_by: The server that keeps the newest version; None if what it should keep has vanished.
         entries: What is new, in order; None if that cannot be told, so that everything must be loaded.
     """
 
@@ -63,6 +63,7 @@ class Changes:
     Attributes:
         version: The version that it builds on.
         server: The server on which that was learned.
+        kept_by: The server that kept it.
         instance: What the pool's ids begin with.
         opened: When the pool was new.
         granted: How many ids it has given.
@@ -75,6 +76,7 @@ class Changes:
 
     version: int
     server: str
+    kept_by: str | None
     instance: str
     opened: float
     granted: int

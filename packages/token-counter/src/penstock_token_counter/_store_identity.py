@@ -78,7 +78,7 @@ class StoreIdentity:
                 await self._get()
             return self._token.try_get("oid"), self._token.get_value()
 
-    async def keep(self, sign_in: Callable[[Any], Awaitable[None]]) -> None:
+    async def keep(self, sign_in: Callable[[], Awaitable[None]]) -> None:
         """Get tokens in time, and sign in with each, until cancelled."""
         wait = _LEAST
         while True:
@@ -86,7 +86,7 @@ class StoreIdentity:
             try:
                 async with self._getting:
                     await self._get()
-                await sign_in(self._token)
+                await sign_in()
             except self._errors as error:
                 _LOG.warning("signing in at the store with a new token failed (%s)", type(error).__name__)
                 wait = _RETRY

@@ -56,8 +56,8 @@ class Library(NamedTuple):
         once = self.Retry(self.NoBackoff(), 0)  # what may have been kept must not be repeated blindly
         if not is_cluster(url):
             return self.Redis.from_url(url, **{"retry": once, **options})
-        # Pools in slots that nobody serves at the moment must not stop the others.
-        own = {"retry": once, "require_full_coverage": False}
+        # Pools in slots that nobody serves at the moment, or that have moved, must not stop the others.
+        own = {"retry": once, "require_full_coverage": False, "reinitialize_steps": 0}
         return self.RedisCluster.from_url(url.replace(_OF_CLUSTERS, "", 1), **{**own, **options})
 
 
@@ -77,3 +77,25 @@ def library() -> Library:
     except ImportError as error:
         raise ImportError('a store needs the extra: pip install "penstock-token-counter[redis]"') from error
     return Library(Redis, RedisCluster, Retry, NoBackoff, JWToken, (RedisError, RedisClusterException, OSError))
+
+
+async def renew(client: Any) -> None:  # noqa: ANN401 - the library's
+    """Have the connections to one server made anew when they are used next, and no question lose its answer.
+
+    The library would sign in anew on a connection that is in use when somebody else may be using it already.
+    """
+    pool = client.connection_pool
+    async with pool._lock:  # noqa: SLF001 - connections are taken under it, so these are idle and stay so
+        for connection in pool._available_connections:  # noqa: SLF001
+            await connection.disconnect()
+    await pool.update_active_connections_for_reconnect()
+
+
+def renew_cluster(client: Any) -> None:  # noqa: ANN401 - the library's
+    """Have the connections to every node of a cluster made anew when they are used next.
+
+    The library's own ways leave out those that are in use, or end those that somebody has begun to use meanwhile.
+    """
+    for node in client.get_nodes():
+        for connection in node._connections:  # noqa: SLF001
+            connection.mark_for_reconnect()

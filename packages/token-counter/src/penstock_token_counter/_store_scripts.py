@@ -4,6 +4,9 @@ They know no rule of the ledger. A pool has a version, which each entry moves on
 a counter that knows the version it builds on, on the server on which it learned it: that alone keeps decisions apart.
 The turn only keeps counters from deciding at the same time in vain; it ends by itself.
 
+What is kept for those who load names the server that keeps it, so that it is missed when its key vanishes (a server may
+evict any key); it may be missing when it has left every window and was dropped, which the pool's version outlives.
+
 Times are whole microseconds of the server's clock, which never go back. Numbers travel as text, because Lua's lose
 digits otherwise. Every script is replicated by its effects.
 """
@@ -17,15 +20,20 @@ CLOCK = "redis.call('TIME')"
 """Seconds, and microseconds of the second."""
 
 _NOW = """
-local known = redis.call('HMGET', KEYS[1], 'version', 'instance', 'opened', 'granted', 'server', 'now', 'turn', 'until')
+local known = redis.call('HMGET', KEYS[1], 'version', 'instance', 'opened', 'granted', 'server', 'now', 'turn', 'until',
+    'rests')
 local time = {clock}
 local now = math.max(time[1] * 1000000 + time[2], tonumber(known[6] or 0))
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local kept_by = redis.call('HGET', KEYS[2], 'server')
+if not kept_by and known[9] and now >= tonumber(known[9]) then
+    kept_by = known[5]
+end
 """
 
 _TAKE = """
 -- penstock token counter, store {major}: take a turn, if a lease is asked for, and tell what is new since a version
--- KEYS: meta, log   ARGV: counter, version it knows, milliseconds of lease, milliseconds that meta is kept
+-- KEYS: meta, state, log   ARGV: counter, version it knows, milliseconds of lease, milliseconds that meta is kept
 {now}
 local lease = tonumber(ARGV[3])
 if lease > 0 then
@@ -40,10 +48,10 @@ local behind = tonumber(known[1] or 0) - tonumber(ARGV[2])
 local news = false
 if known[1] and behind == 0 then
     news = {{}}
-elseif known[1] and behind > 0 and behind <= redis.call('LLEN', KEYS[2]) then
-    news = redis.call('LRANGE', KEYS[2], -behind, -1)
+elseif known[1] and behind > 0 and behind <= redis.call('LLEN', KEYS[3]) then
+    news = redis.call('LRANGE', KEYS[3], -behind, -1)
 end
-return {{'taken', string.format('%.0f', now), server, known[1], known[2], known[3], known[5], news}}
+return {{'taken', string.format('%.0f', now), server, known[1], known[2], known[3], kept_by, news}}
 """
 
 _LOAD = """
@@ -57,18 +65,24 @@ _COMMIT = """
 -- penstock token counter, store {major}: keep what was decided in a turn, if it builds on the newest version
 -- KEYS: meta, state, ages, log
 -- ARGV: counter, version, server, instance, opened, granted, entry, its time, milliseconds that meta is kept, and that
---       the rest is, the time before which charges are dropped, entries that are kept, channel, how many fields follow,
---       those fields as name, value and time of a charge, and names of fields to drop
+--       the rest is, the time before which charges are dropped, entries that are kept, channel, the server that kept
+--       what this builds on, how many fields follow, those fields as name, value and time of a charge, and names of
+--       fields to drop
 {now}
 if known[7] == ARGV[1] then
     redis.call('HDEL', KEYS[1], 'turn', 'until')
 end
-if (known[1] or '0') ~= ARGV[2] or server ~= ARGV[3] then
+if (known[1] or '0') ~= ARGV[2] or server ~= ARGV[3] or (kept_by or '') ~= ARGV[14] then
     return 0
 end
+if not known[1] then
+    redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+end
 redis.call('HSET', KEYS[1], 'version', string.format('%.0f', ARGV[2] + 1), 'server', ARGV[3], 'instance', ARGV[4],
-    'opened', ARGV[5], 'granted', ARGV[6], 'now', ARGV[8])
-local first, fields = 15, tonumber(ARGV[14])
+    'opened', ARGV[5], 'granted', ARGV[6], 'now', ARGV[8],
+    'rests', string.format('%.0f', ARGV[8] + ARGV[10] * 1000))
+redis.call('HSET', KEYS[2], 'server', ARGV[3])
+local first, fields = 16, tonumber(ARGV[15])
 for i = first, first + 3 * fields - 1, 3 do
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
     if ARGV[i + 2] ~= '' then
@@ -102,6 +116,17 @@ end
 return 1
 """
 
+_EVICTION = """
+-- penstock token counter, store {major}: tell the policy by which keys are evicted, if any may be
+-- KEYS: meta
+local memory = redis.call('INFO', 'memory')
+local policy = string.match(memory, 'maxmemory_policy:(%S+)')
+if policy == 'noeviction' or string.match(memory, 'maxmemory:(%d+)') == '0' then
+    return false
+end
+return policy
+"""
+
 
 def take() -> str:
     """Return the script that takes a turn."""
@@ -121,6 +146,11 @@ def commit() -> str:
 def let_go() -> str:
     """Return the script that lets go of a turn."""
     return _LET_GO.format(major=MAJOR)
+
+
+def eviction() -> str:
+    """Return the script that tells whether keys may be evicted."""
+    return _EVICTION.format(major=MAJOR)
 
 
 def _now() -> str:

@@ -1,21 +1,21 @@
 """The turns that one counter takes at one pool of a store: know everything, decide, have it kept, and only then tell.
 
-If the store did not keep it, or nobody knows, all of it is decided anew on what the store then says. A grant that was
-kept late would reach Azure later than it is charged for, so it is taken back instead, and decided anew.
+If the store did not keep it, or nobody knows, all of it is decided anew on what the store then says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._agenda import Agenda
 from ._alarm import Alarm
 from ._decision import errand
 from ._knowledge import Knowledge
 from ._store import StoreAwayError
 from ._store_clock import StoreClock
 from ._store_facts import Busy
+from ._store_standing import StoreStanding
 from ._words import Granted
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ._shared_polls import SharedPolls
     from ._store import Store
     from ._store_facts import Taken
-
-_LOG = logging.getLogger(__name__)
 
 _LEASE = 2.0
 """Seconds after which the turn of a counter that was killed in it ends."""
@@ -63,9 +61,10 @@ class Turns:
         monotonic: Seconds that never go back.
 
     Attributes:
+        agenda: What is to be decided.
         knowledge: Whether this counter knows what the store knows.
+        standing: How it stands with the store.
         granting: Whether anything is granted to those who wait.
-        state: How it stands with the store: ``"connecting"``, ``"connected"`` or ``"away"``.
     """
 
     def __init__(
@@ -80,24 +79,25 @@ class Turns:
         monotonic: Callable[[], float],
     ) -> None:
         self.granting = True
-        self.state = "connecting"
         self._name = name
         self._replica = replica
         self._polls = polls
         self._store = store
-        self._in_time = in_time
+        self.standing = StoreStanding(name, store.address)
         self._clock = StoreClock(monotonic)
+        self._alarm = Alarm()
+        self.agenda = Agenda(
+            replica, polls, counter=store.counter, clock=self._clock, in_time=in_time, wake=self._alarm.ring
+        )
         self.knowledge = Knowledge(name, replica, store, assume_idle=assume_idle)
-        self._decisions: list[Decision[Any, Any]] = []
         self._wake_at = 0.0
         self._closing = False
-        self._alarm = Alarm()
         self._working: asyncio.Task[None] | None = None
 
     @property
     def serving(self) -> bool:
         """Whether decisions are made: the store can be reached."""
-        return self.state == "connected" and self._working is not None and not self._working.done()
+        return self.standing.state == "connected" and self._working is not None and not self._working.done()
 
     def clock(self) -> float:
         """Return the time by the store's clock, and rather too early."""
@@ -112,11 +112,6 @@ class Turns:
         """Look at the store soon, because something has changed there."""
         self._alarm.ring()
 
-    def queue(self, decision: Decision[Any, Any]) -> None:
-        """Have something decided in the next turn."""
-        self._decisions.append(decision)
-        self.wake()
-
     async def decided(self, decision: Decision[_T, _R], patience: float) -> _R:
         """Have something decided, as soon as the store can be reached, and return what is told of it.
 
@@ -125,16 +120,12 @@ class Turns:
         """
         if self._working is not None and self._working.done():
             self._working.result()
-        self.queue(decision)
+        self.agenda.add(decision)
         try:
             async with asyncio.timeout(patience):
                 return await decision.future
         except TimeoutError:
             raise StoreAwayError from None
-
-    def take_back(self, grant_id: str, ticket: str | None) -> None:
-        """Have a grant released that its caller never got, and its place kept if it had one."""
-        self.queue(errand(lambda now: self._replica.take_back(grant_id, ticket, now)))
 
     async def aclose(self) -> None:
         """Decide what is left to decide, if the store can be reached, and end."""
@@ -142,7 +133,7 @@ class Turns:
             return
         if self.serving:
             last = errand(lambda _: None)
-            self.queue(last)
+            self.agenda.add(last)
             await asyncio.wait([last.future, self._working], timeout=_LEASE, return_when=asyncio.FIRST_COMPLETED)
         self._closing = True
         self._working.cancel()
@@ -158,12 +149,12 @@ class Turns:
                 await (self._turn() if self._wants_a_turn() else self._look())
             except StoreAwayError as error:
                 self.knowledge.certain = False
-                self._say("away", error.reason)
+                self.standing.away(error.reason)
                 self._alarm.ring_in(_RETRY)
 
     def _wants_a_turn(self) -> bool:
         """Tell whether there is something to decide."""
-        if self._decisions or self._polls.lost or not self.knowledge.certain:
+        if len(self.agenda) or self._polls.lost or not self.knowledge.certain:
             return True
         return len(self._polls) > 0 and self.clock() >= min(self._wake_at, self._next_beat())
 
@@ -171,7 +162,7 @@ class Turns:
         """Take over what others decided."""
         began = self._clock.monotonic()
         taken = await self._store.look(self._name, self._replica.version)
-        self._clock.set(taken.now, began)
+        self._set_clock(taken.now, began)
         self.knowledge.certain = self.knowledge.is_continued(taken)
         if self.knowledge.certain:
             self._follow(taken)
@@ -186,27 +177,28 @@ class Turns:
         if isinstance(taken, Busy):
             self._alarm.ring_in(min(taken.seconds, _BUSY))
             return
-        self._clock.set(taken.now, began)
+        self._set_clock(taken.now, began)
         if not await self._catch_up(taken):
             self.wake()
             return
-        decisions, self._decisions = self._decisions, []
+        decisions = self.agenda.take()
         try:
             given = await self._decide(taken, decisions)
         except StoreAwayError:
-            self._decisions[:0] = decisions
+            self.agenda.put_back(decisions)
             raise
         if given is None:
             self.knowledge.certain = False
-            self._decisions[:0] = decisions
+            self.agenda.put_back(decisions)
             self.wake()
             return
         self.knowledge.confirm(taken.server)
-        self._say("connected")
-        self._tell(decisions, taken.now)
+        self.standing.connected()
+        self.agenda.tell(decisions, taken.now)
         for word, grant in given:
-            self._deliver(word, grant)
+            self.agenda.deliver(word, grant)
         self._plan(taken.now)
+        await self._store.inspect(self._name, taken.server)
 
     async def _decide(
         self, taken: Taken, decisions: Iterable[Decision[Any, Any]]
@@ -223,13 +215,20 @@ class Turns:
         self._dismiss(now)
         given = self._replica.grants(now) if self.granting else []
         self._replica.pool.queue.wake_at(now)  # whoever heads the line by now, the others are told
-        changes = self._replica.changes(taken.server, now, beat=beat)
+        changes = self._replica.changes(taken, beat=beat)
         if changes is None:
             await self._store.let_go(self._name)
             return given
         kept = await self._store.commit(self._name, changes)
         self._replica.version += 1
         return given if kept else None
+
+    def _set_clock(self, now: float, began: float) -> None:
+        """Note the store's time; if its clock was put forward, charges would leave the window too early."""
+        seconds = self._clock.set(now, began)
+        if seconds > 0:
+            self.knowledge.doubt()
+            self.standing.put_forward(seconds)
 
     async def _catch_up(self, taken: Taken) -> bool:
         """Know what the store knows; tell whether that is so."""
@@ -245,37 +244,14 @@ class Turns:
             if isinstance(word, Granted):
                 grant = self._replica.pool.ledger.named(word.grant_id, taken.now)
                 if grant is not None:
-                    self._deliver(word, grant)
+                    self.agenda.deliver(word, grant)
             else:
                 self._polls.note(word)
-
-    def _tell(self, decisions: Iterable[Decision[Any, Any]], now: float) -> None:
-        """Tell what was decided, but for grants that are late: they are taken back, and decided anew."""
-        late = self._is_late(now)
-        for decision in decisions:
-            grant = decision.grant
-            if grant is None or not late or decision.future.done():
-                decision.tell()
-                continue
-            if not grant.renewed:
-                self.take_back(grant.id, None)
-            self.queue(decision)
-
-    def _deliver(self, word: Granted, grant: Grant) -> None:
-        """Tell a caller who polls here of its grant, or take it back."""
-        if word.home != self._store.counter:
-            return
-        if not self._polls.deliver(word, grant, late=self._is_late(grant.at)) and not word.renewed:
-            self.take_back(grant.id, word.ticket)
 
     def _dismiss(self, now: float) -> None:
         """Let those be absent whose counter is silent, unless it is we who did not listen."""
         if now < self._next_beat() + _BEAT:
             self._replica.dismiss(now - _SILENT, now)
-
-    def _is_late(self, at: float) -> bool:
-        """Tell whether what was granted at a time would reach Azure too late."""
-        return self._clock.latest() - at > self._in_time
 
     def _next_beat(self) -> float:
         """Return when this counter is to say next that it lives."""
@@ -288,16 +264,3 @@ class Turns:
         wake_at = self._replica.pool.queue.wake_at(now)
         self._wake_at = self._next_beat() if wake_at is None else wake_at
         self._alarm.ring_in(min(self._wake_at, self._next_beat()) - self.clock())
-
-    def _say(self, state: str, reason: str = "") -> None:
-        """Note how it stands with the store, and tell whoever reads the log."""
-        if state == self.state:
-            return
-        address = self._store.address
-        if state == "away":
-            _LOG.error(
-                "nothing is granted from pool %s: the store at %s cannot be used (%s)", self._name, address, reason
-            )
-        else:
-            _LOG.info("pool %s is shared through the store at %s", self._name, address)
-        self.state = state

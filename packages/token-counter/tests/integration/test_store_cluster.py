@@ -19,14 +19,20 @@ from penstock_token_counter import TokenCounter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from valkey_cluster import ValkeyCluster, slot_of
+    from store_certificate import certificate
+    from store_proxy import StoreProxy
+    from valkey_cluster import ValkeyCluster, slot_of, until
 else:
-    MODULE = runpy.run_path(str(Path(__file__).parents[1] / "valkey_cluster.py"))
-    ValkeyCluster, slot_of = MODULE["ValkeyCluster"], MODULE["slot_of"]
+    TESTS = Path(__file__).parents[1]
+    certificate = runpy.run_path(str(TESTS / "store_certificate.py"))["certificate"]
+    StoreProxy = runpy.run_path(str(TESTS / "store_proxy.py"))["StoreProxy"]
+    MODULE = runpy.run_path(str(TESTS / "valkey_cluster.py"))
+    ValkeyCluster, slot_of, until = MODULE["ValkeyCluster"], MODULE["slot_of"], MODULE["until"]
 
 # The margin is wide because a busy machine may bring a grant late; the window is what Azure would count.
 LIMITS = Limits(tpm=10_000, rpm=400, window=2.0, sub_window=2.0, headroom=0.0, margin=2.0, sub_margin=0.1)
 TOKENS = 1000  # 10 requests fill a window
+PATIENT = {"socket_timeout": 30.0, "socket_connect_timeout": 30.0}  # a busy machine is slow
 
 
 @pytest.fixture
@@ -129,24 +135,25 @@ async def test_a_slot_that_moves_is_followed_and_its_window_counts_as_full(clust
     assert arrivals[pool].most() <= LIMITS.tpm
 
 
-async def test_a_primary_that_fails_stops_its_pools_until_a_replica_has_taken_over(cluster: ValkeyCluster) -> None:
-    failing, _, other = cluster.primaries
-    stopped, spared = cluster.pool_at(failing), cluster.pool_at(other)
-    async with working(cluster.url, [stopped, spared]) as arrivals:
-        await asyncio.gather(arrivals[stopped].more(12), arrivals[spared].more(12))
-        failing.kill()
-        failed = time.monotonic()
-        await arrivals[spared].more(12)
-        gone_on = time.monotonic() - failed
-        await arrivals[stopped].more(15)
-        kept = len(cluster.replica.keys_in(slot_of(stopped)))
+async def test_a_primary_that_fails_stops_its_pools_until_a_replica_has_taken_over() -> None:
+    with ValkeyCluster(patience=1.0) as cluster:
+        failing, _, other = cluster.primaries
+        stopped, spared = cluster.pool_at(failing), cluster.pool_at(other)
+        async with working(cluster.url, [stopped, spared]) as arrivals:
+            await asyncio.gather(arrivals[stopped].more(12), arrivals[spared].more(12))
+            failing.kill()
+            failed = time.monotonic()
+            await arrivals[spared].more(12)
+            gone_on = time.monotonic() - failed
+            await arrivals[stopped].more(15)
+            kept = len(cluster.replica.keys_in(slot_of(stopped)))
 
-    resumed = min(at for at in arrivals[stopped].times if at > failed + 0.5)
-    assert kept == 4
-    assert gone_on < 20
-    assert resumed - failed >= LIMITS.window
-    for pool in (stopped, spared):
-        assert arrivals[pool].most() <= LIMITS.tpm
+        resumed = min(at for at in arrivals[stopped].times if at > failed + 0.5)
+        assert kept == 4
+        assert gone_on < 20
+        assert resumed - failed >= LIMITS.window
+        for pool in (stopped, spared):
+            assert arrivals[pool].most() <= LIMITS.tpm
 
 
 class Credential:
@@ -173,11 +180,17 @@ async def test_connections_to_every_node_sign_in_anew_before_a_token_ends(
 
     async with AsyncExitStack() as stack:
         counter = TokenCounter(
-            dict.fromkeys(pools, LIMITS), store=cluster.url, store_credential=credential, assume_idle=True
+            dict.fromkeys(pools, LIMITS),
+            store=cluster.url,
+            store_options=PATIENT,
+            store_credential=credential,
+            assume_idle=True,
         )
         await stack.enter_async_context(counter)
         clients = [await stack.enter_async_context(TokenClient("a", counter.url, pool=pool)) for pool in pools]
         async with asyncio.timeout(60):
+            while not all([(await client.lock_tokens(1)).allowed for client in clients]):
+                await asyncio.sleep(0.05)
             while len(credential.users) < 4:
                 assert all([(await client.lock_tokens(1)).allowed for client in clients])
                 await asyncio.sleep(0.05)
@@ -186,3 +199,27 @@ async def test_connections_to_every_node_sign_in_anew_before_a_token_ends(
         assert all([(await client.lock_tokens(1)).allowed for client in clients])
 
     assert "cannot be used" not in caplog.text
+
+
+async def test_a_cluster_is_reached_over_tls(cluster: ValkeyCluster, tmp_path: Path) -> None:
+    pools = [cluster.pool_at(node) for node in cluster.primaries]
+    shown, trusted = certificate(tmp_path)
+    async with AsyncExitStack() as stack:
+        proxies = []
+        for node in [*cluster.primaries, cluster.replica]:
+            proxies.append(await stack.enter_async_context(StoreProxy(node, tls=shown)))
+            node.ask("CONFIG", "SET", "cluster-announce-client-port", proxies[-1].port)
+        ports = {proxy.port for proxy in proxies}
+        until(lambda: all(node.told_ports() == ports for node in cluster.primaries))
+        url = proxies[0].url.replace("rediss://", "rediss-cluster://")
+        counter = TokenCounter(
+            dict.fromkeys(pools, LIMITS), store=url, store_options={"ssl_ca_certs": str(trusted)}, assume_idle=True
+        )
+        await stack.enter_async_context(counter)
+        for pool in pools:
+            client = await stack.enter_async_context(TokenClient("a", counter.url, pool=pool))
+            async with client.reserve(TOKENS, deadline=60) as reservation:
+                await reservation.report(prompt_tokens=TOKENS, completion_tokens=0)
+        kept = [len(node.keys_in(slot_of(pool))) for node, pool in zip(cluster.primaries, pools, strict=True)]
+
+    assert kept == [4, 4, 4]

@@ -277,3 +277,49 @@ async def test_what_is_kept_is_bounded_by_the_window(valkey: ValkeyProcess) -> N
     assert max(sizes[20:]) < 40 * 25  # of 1,600 grants
     assert max(sizes[20:]) < 2 * max(sizes[:20])
     assert entries <= 1000
+
+
+async def test_late_reports_of_a_pool_that_the_store_lost_are_no_foreign_ones(
+    valkey: ValkeyProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    brief = {"completion": dataclasses.replace(LIMITS, window=0.2, sub_window=0.2)}
+    async with fleet(valkey.url, pools=brief) as urls:
+        old = [await granted(url) for url in urls]
+        await until(lambda: is_over(urls[1], old[1]))
+        before = await statuses(urls)
+        with valkey.client() as client:
+            client.flushdb()
+        for url in urls:
+            await granted(url)
+        known = [await report(url, request_id) for url in urls for request_id in old]
+        known.append(await report(urls[0], "token_another-1:rate_another-1"))
+        after = await statuses(urls)
+
+    assert before[0]["instance"] != after[0]["instance"] == after[1]["instance"]
+    assert known == [False] * 5
+    assert [status["foreign_ids"] for status in after] == [1, 0]
+    (warning,) = [record.getMessage() for record in caplog.records if "quota twice" in record.getMessage()]
+    assert "another" in warning
+
+
+async def granted(url: str) -> str:
+    """Wait for a grant; return its id."""
+    answer = await lock(url, wait_seconds=30)
+    assert answer["allowed"]
+    return str(answer["request_id"])
+
+
+async def report(url: str, request_id: str) -> bool:
+    """Report a grant's use; tell whether the counter knew the grant."""
+    message = {"app_id": "a", "request_id": request_id, "prompt_tokens": 1, "completion_tokens": 0}
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/report", json=message) as response:
+        return bool((await response.json())["known"])
+
+
+async def is_over(url: str, request_id: str) -> bool:
+    """Tell whether a grant has left the window."""
+    return not await report(url, request_id)
+
+
+async def statuses(urls: list[str]) -> list[dict[str, Any]]:
+    return [(await get(f"{url}/status"))[1] for url in urls]

@@ -82,7 +82,7 @@ def test_without_a_journal_the_callers_of_the_counter_before_may_come_for_one_wi
     ids = ForeignIds("completion", since=60.0)
 
     for now in (0.0, 59.9, 60.0):
-        ids.note("there-7", ours="here", now=now)
+        ids.note("there-7", ours={"here"}, now=now)
 
     assert ids.count == 1
 
@@ -91,7 +91,7 @@ def test_an_ancestor_is_never_foreign() -> None:
     ids = ForeignIds("completion", since=60.0)
     ids.adopt(["before-1", "before-2"])
 
-    ids.note("before-9", ours="here", now=100.0)
-    ids.note("here-9", ours="here", now=100.0)
+    ids.note("before-9", ours={"here"}, now=100.0)
+    ids.note("here-9", ours={"here"}, now=100.0)
 
     assert ids.count == 0
