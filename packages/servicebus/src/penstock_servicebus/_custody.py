@@ -74,13 +74,15 @@ class Custody:
             _handling_time_left=lambda: ends - self._clock.monotonic(),
         )
 
-    async def settle(self, receiver: ServiceBusReceiver, held: Held) -> None:
-        """Do to a message what was decided.
+    async def settle(self, receiver: ServiceBusReceiver, held: Held) -> Verdict:
+        """Do to a message what was decided, and return what came of it.
 
         Raises:
             ServiceBusUnavailable: The broker cannot be told now; nothing is counted.
         """
-        self.close(held, await settle(receiver, held, held.verdict or LOCK_LOST))
+        verdict = await settle(receiver, held, held.verdict or LOCK_LOST)
+        self.close(held, verdict)
+        return verdict
 
     def close(self, held: Held, verdict: Verdict) -> None:
         """Count a message out, and tell what became of it."""

@@ -120,7 +120,7 @@ class Run:
         asyncio.get_running_loop().call_later(_GRACE, self._work.cancel)
 
     async def _close(self) -> None:
-        """Close everything, all at once: the SDK takes about a second for each."""
+        """Close everything, all at once: each says farewell to the broker, which may not answer."""
         closing = [owner.close() for owner in self._owners]
         await asyncio.gather(*closing, *(outbox.close() for outbox in self.outboxes.all()))
         await self._connection.close()

@@ -17,7 +17,10 @@ settlements. On an idle queue nobody does, and the turns only cost. The SDK's ke
 call, must hold still meanwhile: what it reads would be noticed only at the end of a turn.
 
 `Wire`: When a connection broke, `Connection.close` marks it ended first and then does not disconnect what has ended, so
-that its socket stays open until it is garbage. The same becomes of one whose opening failed or was cancelled early.
+that its socket stays open until it is garbage. The same becomes of one whose opening failed or was cancelled early. And
+beside each connection runs a keep-alive, which the SDK ends last of all: a farewell that is cut short leaves it to run
+for ever (once a receiver has taken its credit back, it reads nothing and so never learns that the socket is closed),
+and any other waits up to a second for it. So it is taken out of the SDK's hands, and ends with the socket.
 
 `AMQPException`: The protocol layer's error, which escapes unmapped where the SDK closes or settles.
 """
@@ -128,12 +131,15 @@ class Wire:
         self._end = sdk
         self._client: Any = None
         self._connection: Any = None
+        self._keep_alive: Any = None
         self._create = getattr(sdk, "_create_handler", None)
         if self._create is not None:
             sdk._create_handler = self._remember  # noqa: SLF001 - see above
 
     async def cut(self) -> None:
-        """Close the socket, if the SDK has not."""
+        """End the keep-alive, and close the socket if the SDK has not."""
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
         transport = self._transport()
         session = getattr(transport, "session", None)
         if session is not None and transport.sock is None:  # a websocket that never opened
@@ -147,7 +153,7 @@ class Wire:
         return getattr(connection, "_transport", None)
 
     def _remember(self, auth: Any) -> None:  # noqa: ANN401 - the SDK's own
-        """Have the SDK make its AMQP client, and remember this and its connection, which it forgets at a farewell."""
+        """Have the SDK make its AMQP client; remember this and its connection, which it forgets at a farewell."""
         if self._create is None:
             return
         self._create(auth)
@@ -159,5 +165,15 @@ class Wire:
                 await opening(**options)
             finally:
                 self._connection = client._connection  # noqa: SLF001 - see above
+                self._take_keep_alive(client)
 
         client.open_async = open_async
+
+    def _take_keep_alive(self, client: Any) -> None:  # noqa: ANN401 - the SDK's own
+        """Become the owner of the keep-alive that has just been started, if one has, and end the one before it."""
+        started, client._keep_alive_thread = client._keep_alive_thread, None  # noqa: SLF001 - see above
+        if started is None:
+            return  # each sending opens its client, which usually is open
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+        self._keep_alive = started

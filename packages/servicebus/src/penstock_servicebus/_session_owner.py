@@ -92,6 +92,7 @@ class SessionOwner:
         """Wait for a session that is free; None if there is none."""
         shared = self._shared
         if not shared.may_take():
+            shared.intake.stop_if_done(shared.counts.in_progress)
             await self._wakeup.wait(0.0 if shared.intake.stopped else _LOOK_AGAIN)
             return None
         began = shared.clock.monotonic()
@@ -158,12 +159,14 @@ class SessionOwner:
                 await self._renew(receiver)
                 await self._wakeup.wait(self._renew_at - shared.clock.monotonic())
             held.verdict = Verdict("released", reason="stopped") if work.cancelled() else work.result()
-            await shared.custody.settle(receiver, held)
+            verdict = await shared.custody.settle(receiver, held)
         except (LockLost, ServiceBusUnavailable):
             work.cancel()
             await asyncio.wait([work])
             shared.custody.close(held, LOCK_LOST)
             raise
+        if verdict is LOCK_LOST:  # the message goes first again, once its session is given back
+            raise LockLost("the lock of one of its messages is gone")
         shared.intake.busy()  # nobody else can see whether this session is empty
         shared.intake.stop_if_done(shared.counts.in_progress)
 

@@ -186,11 +186,14 @@ async def test_an_unavailable_environment_costs_no_attempt_and_no_delivery(bus: 
 async def test_an_open_breaker_pauses_the_intake_says_why_and_ends_with_a_probe(
     bus: ServiceBus, far_end: Any, eventually: Any
 ) -> None:
-    available = asyncio.Event()
+    available, all_taken = asyncio.Event(), asyncio.Event()
     calls: list[str] = []
 
     async def ask(message: str) -> str:
         calls.append(message)
+        if len(calls) == 6:
+            all_taken.set()
+        await all_taken.wait()  # or the first few would open the breaker before the others have come
         if not available.is_set():
             raise QuotaAwayError
         return message

@@ -10,7 +10,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from penstock_local_azure import Queue, ServiceBus, Subscription, Topic
+from penstock_local_azure import CloseConnection, Queue, Refuse, ServiceBus, Subscription, Topic
 from penstock_servicebus import AsyncServiceBusHandler, LockLost, MessageContext, Result, ServiceBusUnavailable
 
 
@@ -90,14 +90,14 @@ async def test_one_slot_goes_from_session_to_session(bus: ServiceBus, far_end: A
 
 async def test_a_session_under_way_is_not_taken_for_an_empty_queue(bus: ServiceBus, far_end: Any) -> None:
     async def work(message: str) -> str:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.0)
         return message
 
-    await far_end.send("boxes", *in_sessions("only", each=3))
+    await far_end.send("boxes", *in_sessions("only", each=2))
 
     statistics = await handler_of(bus, work).run(until_empty=0.3)
 
-    assert statistics.completed == 3
+    assert statistics.completed == 2
 
 
 async def test_the_sessions_lock_is_kept_while_the_work_takes_longer(bus: ServiceBus, far_end: Any) -> None:
@@ -173,6 +173,42 @@ async def test_a_failed_attempt_waits_here_and_the_order_is_kept(bus: ServiceBus
     assert (statistics.abandoned, statistics.completed) == (2, 2)
     assert bus.stats()["boxes"]["enqueued"] == 2
     assert len(await far_end.read("out", 2)) == 2
+
+
+async def test_a_message_whose_lock_was_lost_goes_first_again(bus: ServiceBus, far_end: Any) -> None:
+    seen: list[str] = []
+
+    async def fail_at_first(message: str) -> None:
+        seen.append(message)
+        if len(seen) == 1:
+            raise RuntimeError
+
+    bus.faults.add(Refuse("com.microsoft:message-lock-lost", status=410), on="settle", entity="boxes", nth=1)
+    await far_end.send("boxes", *in_sessions("a", each=2))
+
+    await handler_of(bus, fail_at_first).run(max_messages=3)
+
+    assert seen == ["a-0", "a-0", "a-1"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [CloseConnection(done=False), Refuse("com.microsoft:message-lock-lost", status=410)],
+    ids=["cut", "refused"],
+)
+async def test_a_job_ends_also_when_its_last_message_is_lost_with_its_session(
+    bus: ServiceBus, far_end: Any, fault: Any
+) -> None:
+    async def echo(message: str) -> str:
+        return message
+
+    bus.faults.add(fault, on="settle", entity="boxes", nth=1)
+    await far_end.send("boxes", *in_sessions("a", each=1))
+
+    async with asyncio.timeout(20):
+        statistics = await handler_of(bus, echo).run(max_messages=1)
+
+    assert (statistics.received, statistics.lock_lost) == (1, 1)
 
 
 async def test_results_go_to_the_session_of_their_message(bus: ServiceBus, far_end: Any) -> None:

@@ -1,5 +1,6 @@
 """Connections that stay open and say nothing more: each ends with a new one, and no message is lost or doubled."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -40,10 +41,13 @@ async def answer(message: str) -> str:
     return message.upper()
 
 
+def handler_of(bus: ServiceBus) -> AsyncServiceBusHandler:
+    return AsyncServiceBusHandler(answer, "in", "out", connection_string=bus.connection_string, max_wait_time=0.5)
+
+
 async def answered(bus: ServiceBus, far_end: Any, eventually: Any, count: int) -> set[str]:
     """Work until so many messages are answered; return the ids of the results."""
-    handler = AsyncServiceBusHandler(answer, "in", "out", connection_string=bus.connection_string, max_wait_time=0.5)
-    async with handler:
+    async with handler_of(bus):
         await eventually(lambda: bus.stats()["in"]["completed"] == count)
     return {found.message_id for found in await far_end.read("out", count)}
 
@@ -55,6 +59,23 @@ async def test_a_connection_that_stalls_while_the_queue_is_idle_is_noticed(
     await far_end.send("in", message("a"), message("b"))
 
     assert await answered(bus, far_end, eventually, 2) == {"a/0", "b/0"}
+
+
+async def test_of_a_link_whose_farewell_is_cut_short_nothing_goes_on(
+    bus: ServiceBus, far_end: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_link, "_CLOSE_WITHIN", 0.01)  # the SDK takes longer to have given back what is on its way
+    bus.faults.add(StallConnection(done=False), on="deliver", entity="in", nth=1)
+    await far_end.send("in", message("a"))
+
+    async with handler_of(bus):
+        await eventually(lambda: bus.stats()["in"]["completed"] == 1)
+        await eventually(lambda: keep_alives() == len(bus._connections))
+
+
+def keep_alives() -> int:
+    """Count the SDK's tasks that run beside our calls, one for each of its connections."""
+    return sum("_keep_alive_async" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 async def test_a_settlement_that_is_never_answered_holds_nothing_up(

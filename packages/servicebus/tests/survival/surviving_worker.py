@@ -24,12 +24,15 @@ from penstock_servicebus import (
     MessageContext,
     _calls,
     _custody,
+    _messages,
     _outbox,
     _policy,
+    _processing,
     _reception,
 )
 from penstock_servicebus import _link as _link_module
 from penstock_servicebus._custody import Custody
+from penstock_servicebus._entity import Entity
 from penstock_servicebus._identity import Identity
 from penstock_servicebus._policy import Facts, Policy
 from penstock_servicebus._processing import Processing
@@ -38,6 +41,8 @@ from penstock_servicebus._verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 
     from penstock_servicebus._held import Held
     from penstock_servicebus._link import Link
@@ -140,6 +145,19 @@ def break_down() -> None:
     vars(_policy)["Policy"].decide = fail
 
 
+def send_copies_wherever_messages_come_from() -> None:
+    """Retry by copies in topics and sessions, too."""
+    retry_copy = _messages.retry_copy
+
+    def in_its_session(message: ServiceBusReceivedMessage, *arguments: Any) -> ServiceBusMessage:
+        copy = retry_copy(message, *arguments)
+        copy.session_id = message.session_id
+        return copy
+
+    vars(sys.modules[Entity.__module__])["Entity"].takes_copies = True
+    vars(_processing)["retry_copy"] = in_its_session
+
+
 def keep_all_messages() -> None:
     kept = []
     close = Custody.close
@@ -174,6 +192,7 @@ PLANTS: dict[str, Callable[[], None]] = {
         blame_the_message_for_its_environment,
         quote_the_error,
         break_down,
+        send_copies_wherever_messages_come_from,
         keep_all_messages,
         leave_links_behind,
         keep_what_waits_at_a_stop,
@@ -191,9 +210,10 @@ def lose_patience_soon(seconds: float) -> None:
 
 
 def take_stock() -> None:
-    """Write how many tasks and objects there are, garbage apart."""
+    """Write which tasks there are, what each runs, and how many objects, garbage apart."""
     gc.collect()
-    print(json.dumps({"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}), flush=True)  # noqa: T201
+    tasks = {task.get_name(): getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+    print(json.dumps({"tasks": tasks, "objects": len(gc.get_objects())}), flush=True)  # noqa: T201
 
 
 async def main(

@@ -113,7 +113,7 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
         fleet = fleets.Fleet(bus, tmp_path, WORKERS, max_retries=MAX_RETRIES, patience=2.0 if fleets.FULL else 1.2)
         async with fleet.at_work():
             for kill in range(1, KILLS + 1):
-                await fleets.until(partial(has_results, bus, TOTAL * 0.7 * kill / (KILLS + 1)), within=1800)
+                await fleets.until(partial(fleets.has_results, bus, TOTAL * 0.7 * kill / (KILLS + 1)), within=1800)
                 fleet.kill_one(chance)
             await fleets.until(lambda: fleets.is_worked_off(bus), within=1800)
             bus.faults.clear()
@@ -127,10 +127,6 @@ async def test_each_message_is_answered_or_set_aside_once_whatever_goes_wrong(tm
     assert fleet.kills == KILLS
     assert set(ended) <= {0, -signal.SIGTERM}  # which ends one that has just been started again
     assert {(type(fault).__name__, on) for fault, on in EVERY_FAULT} == {fired[:2] for fired in bus.faults.fired}
-
-
-def has_results(bus: ServiceBus, enough: float) -> bool:
-    return int(bus.stats()["out"]["enqueued"]) >= enough
 
 
 async def test_results_that_are_refused_keep_their_messages_through_a_kill(tmp_path: Path) -> None:

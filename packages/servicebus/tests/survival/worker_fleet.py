@@ -87,8 +87,8 @@ class Fleet:
         """Return what those counted that ended in good order."""
         return self._told("received")
 
-    async def stock(self) -> dict[str, int]:
-        """Ask the only worker how many tasks and objects it has."""
+    async def stock(self) -> dict[str, Any]:
+        """Ask the only worker which tasks it has and how many objects."""
         (process,) = self._processes.values()
         before = len(told := self._told("tasks"))
         process.send_signal(signal.SIGUSR1)
@@ -157,16 +157,16 @@ class Judgement:
 
 
 async def send(bus: ServiceBus, messages: list[ServiceBusMessage]) -> None:
-    """Put messages on the in-queue."""
+    """Put messages on the in-queue, or in-topic."""
     async with _client(bus) as client, client.get_queue_sender("in") as sender:
         for start in range(0, len(messages), 500):
             await sender.send_messages(messages[start : start + 500])
 
 
-async def judge(bus: ServiceBus, expected: dict[str, Expected]) -> Judgement:
+async def judge(bus: ServiceBus, expected: dict[str, Expected], source: str = "in") -> Judgement:
     """Read what is in the queues, by the SDK alone, and compare it with what must be there."""
     bus.faults.clear()
-    results, dead, left = await asyncio.gather(drain(bus, "out"), drain(bus, "in", dead=True), drain(bus, "in"))
+    results, dead, left = await asyncio.gather(drain(bus, "out"), drain(bus, source, dead=True), drain(bus, source))
     found = Counter(map(origin_of, (*results, *dead)))
     judgement = Judgement(
         lost=set(expected) - set(found),
@@ -184,16 +184,18 @@ async def judge(bus: ServiceBus, expected: dict[str, Expected]) -> Judgement:
 
 
 async def drain(bus: ServiceBus, queue: str, *, dead: bool = False) -> list[ServiceBusReceivedMessage]:
-    """Take out all that is in a queue."""
+    """Take out all that is in a queue, which nobody else works on any more."""
+    total = int(str(bus.stats()[queue]["dead_lettered" if dead else "active"]))
     sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead else None
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
     found: list[ServiceBusReceivedMessage] = []
     async with (
+        asyncio.timeout(120.0),
         _client(bus) as client,
         client.get_queue_receiver(queue, sub_queue=sub_queue, receive_mode=mode, socket_timeout=0.02) as receiver,
     ):
-        while some := await receiver.receive_messages(max_message_count=500, max_wait_time=1.0):
-            found += some
+        while len(found) < total:
+            found += await receiver.receive_messages(max_message_count=500, max_wait_time=1.0)
     return found
 
 
@@ -212,9 +214,14 @@ async def until(condition: Callable[[], object], within: float = 120.0) -> None:
             await asyncio.sleep(0.02)
 
 
-def is_worked_off(bus: ServiceBus) -> bool:
-    """Whether the in-queue is empty: nothing is in line, locked or scheduled."""
-    counts = bus.stats()["in"]
+def has_results(bus: ServiceBus, enough: float) -> bool:
+    """Whether so many results have been accepted."""
+    return int(str(bus.stats()["out"]["enqueued"])) >= enough
+
+
+def is_worked_off(bus: ServiceBus, source: str = "in") -> bool:
+    """Whether a queue or subscription is empty: nothing is in line, locked or scheduled."""
+    counts = bus.stats()[source]
     return not (counts["active"] or counts["locked"] or counts["scheduled"])
 
 
