@@ -25,6 +25,9 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 """
 
+# Images for containers set it; but here hundreds of processes start, and each would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Tests wait more than they work: for locks that end, for the SDK's sleeps, for processes that start.
 TEST_PROCESSES = 3 * (os.cpu_count() or 1)
 
