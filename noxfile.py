@@ -28,8 +28,8 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 # Images for containers set it; but here hundreds of processes start, and each would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Tests wait more than they work: for locks that end, for the SDK's sleeps, for processes that start. Whoever has nothing
-# left to do takes over what waits behind a long test.
+# Tests wait more than they work: for locks that end, for the SDK's sleeps, for processes that start. Whoever has
+# nothing left to do takes over what waits behind a long test.
 TESTS_AT_ONCE = (f"--numprocesses={3 * (os.cpu_count() or 1)}", "--dist=worksteal")
 FLEETS_AT_ONCE = (f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal")
 
@@ -243,4 +243,4 @@ def survive(session: nox.Session, length: str) -> None:
         folder = f"packages/{package}/tests/survival"
         if (ROOT / folder).is_dir():
             sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
-            session.run("pytest", "-q", "--numprocesses=2", folder, env={"PENSTOCK_SURVIVAL": length})
+            session.run("pytest", "-q", *FLEETS_AT_ONCE, folder, env={"PENSTOCK_SURVIVAL": length})
