@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from hypothesis import HealthCheck, settings
 
 from penstock_local_azure import Queue, ServiceBus
 from penstock_servicebus.__main__ import main
+
+# A machine under load is slow; that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @dataclass(frozen=True)
