@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 HARNESS = Path(__file__).with_name("log_kills.py")
 SECONDS = 600.0 if os.environ.get("PENSTOCK_SURVIVAL") == "full" else 5.0
 VICTIMS = 60
+ATTEMPTS = 8  # at which a defect must have shown: so few may live and die on a busy machine that one shows nothing
 CLEARING_UP = 120.0 + SECONDS  # at most: who is killed all the time leaves much for the last monitor
 UNSHARE = ["unshare", "--user", "--pid", "--fork", "true"]
 
@@ -241,9 +242,11 @@ DEFECTS = [
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.mutant)
 def test_a_planted_defect_shows(tmp_path: Path, defect: Defect) -> None:
-    run = killed(tmp_path, **{"seconds": 2, "writers": 80, "mutant": defect.mutant, **defect.wide})
+    settings = {"seconds": 2, "writers": 80, "mutant": defect.mutant, **defect.wide}
 
-    assert defect.shows_as in run.faults
+    runs = (killed(tmp_path / str(seed), **settings, seed=seed) for seed in range(1, ATTEMPTS + 1))
+
+    assert any(defect.shows_as in run.faults for run in runs)
 
 
 def test_wide_races_without_a_defect_show_nothing(tmp_path: Path) -> None:
