@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from penstock_blob_uploader._mapping import retry_after_of
 from penstock_blob_uploader._settings import Target
 
 if TYPE_CHECKING:
-    from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+    from azure.core.credentials import AzureSasCredential
     from azure.core.credentials_async import AsyncTokenCredential
 
     Credential = str | AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential
@@ -87,6 +88,12 @@ async def open_client(
         proxies = environment_proxies(client.url)
         client = _made(target, credential, {**settings, "use_env_settings": False, "proxies": proxies})
     return await resources.enter_async_context(client)
+
+
+def renew_key(client: BlobServiceClient, credential: "Credential | None") -> None:
+    """Let a client sign with the key that a credential holds now; the SDK's own looks at it once, when it is made."""
+    if isinstance(credential, AzureNamedKeyCredential):
+        client.credential.account_name, client.credential.account_key = credential.named_key
 
 
 def environment_proxies(url: str) -> dict[str, str]:

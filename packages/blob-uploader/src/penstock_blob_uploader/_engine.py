@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from azure.storage.blob.aio import BlobServiceClient
 
-from penstock_blob_uploader._client import open_client
+from penstock_blob_uploader._client import open_client, renew_key
 from penstock_blob_uploader._errors import UploaderClosedError
 from penstock_blob_uploader._handle import Upload
 from penstock_blob_uploader._intents import Intent
@@ -72,7 +73,11 @@ class Engine:
             )
             container = client.get_container_client(plan.target.container)
             putter = Putter(
-                container, create_container=plan.create_container, bounds=plan.bounds, progress=plan.progress
+                container,
+                create_container=plan.create_container,
+                bounds=plan.bounds,
+                progress=plan.progress,
+                renew_key=partial(renew_key, client, plan.credential),
             )
             resources.callback(putter.close)
             keeper, intents = await _open_keeper(plan.journal, container.url, resources)

@@ -1,8 +1,8 @@
 """The journal's file: an SQLite database that one process holds. Everything here blocks, in the thread that owns it.
 
 A transaction is durable when it ends: write-ahead log, synced at each commit. The exclusive lock is SQLite's own and
-ends with the process, however that ends. Never open the file by other means while it is in use: on POSIX systems,
-closing it anew would let go of the lock.
+ends with the process, however that ends. Never open the file by other means in the process that uses it: on POSIX
+systems, closing it anew would let go of the lock.
 """
 
 import os
@@ -62,7 +62,7 @@ class JournalFile:
         if not os.access(path, os.W_OK):
             raise self._error(_READ_ONLY)
         with self._errors():
-            self._database = sqlite3.connect(path, timeout=0, isolation_level=None)
+            self._database = sqlite3.connect(_address(path), uri=True, timeout=0, isolation_level=None)
         try:
             with self._errors():
                 self._prepare()
@@ -179,6 +179,15 @@ class JournalFile:
 
     def _error(self, remedy: str) -> JournalError:
         return JournalError(f"The journal {self._path} cannot be used: {remedy}.")
+
+
+def _address(path: Path) -> str:
+    """Return the URI that opens the file so that the first look at it takes the whole lock or none of it.
+
+    SQLite's usual way is to share the lock while it looks and to ask for all of it later: of two processes that start
+    at once each would look, and be refused because the other does. Windows has no other way, so there it may happen.
+    """
+    return path.absolute().as_uri() + ("" if os.name == "nt" else "?vfs=unix-excl")
 
 
 def _make(path: Path) -> None:

@@ -44,6 +44,7 @@ class Putter:
         create_container: Whether it is to be made if it is missing.
         bounds: How much may be in flight.
         progress: Is told how far each attempt has come.
+        renew_key: Is called before each attempt.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Putter:
         create_container: bool,
         bounds: Bounds,
         progress: Callable[[Progress], object] | None,
+        renew_key: Callable[[], None],
     ) -> None:
         self._container = container
+        self._renew_key = renew_key
         self._create_container = create_container
         self._progress = progress
         self._threads = ReadingThreads()
@@ -69,6 +72,7 @@ class Putter:
             UploadError: Which kind says what would help.
         """
         async with self._files.hold(1), self._memory.hold(self._memory_of(order)):
+            self._renew_key()
             try:
                 return await self._send(order)
             except ContainerMissingError:
@@ -83,6 +87,7 @@ class Putter:
         Raises:
             UploadError: The service does not answer, or does not know who asks.
         """
+        self._renew_key()
         with service_errors(f"Asking the container {self._container.container_name} for a blob"):
             try:
                 await self._container.get_blob_client(_NOBODYS_BLOB).get_blob_properties()

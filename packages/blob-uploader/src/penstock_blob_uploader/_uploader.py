@@ -49,8 +49,10 @@ class AsyncBlobStorageUploader:
             address) uses up none: the queue waits and goes on by itself.
         retry_delay: Seconds before the first repetition; doubles up to 300, more if the service asks for more.
         connection_string: None: ``AZURE_STORAGE_CONNECTION_STRING``.
-        credential: An asynchronous token credential, an account key or a SAS; you close it. None, and neither URL nor
-            connection string hold a secret: `azure.identity.aio.DefaultAzureCredential`.
+        credential: An asynchronous token credential, an account key or a SAS; you close it. An
+            `azure.core.credentials.AzureNamedKeyCredential` (account and key) or `AzureSasCredential` may be given a
+            new secret by its ``update`` at any time. None, and neither URL nor connection string hold a secret:
+            `azure.identity.aio.DefaultAzureCredential`.
         client: A ready `azure.storage.blob.aio.BlobServiceClient` instead of all of these; you close it.
         create_container: Create the container if a write finds it missing. It is never asked for otherwise, so rights
             to write blobs are enough for one that exists.
@@ -100,6 +102,7 @@ class AsyncBlobStorageUploader:
         _require(retry_delay > 0, "retry_delay must be more than 0 seconds")
         _require(max_concurrency >= 1, "max_concurrency must be 1 or more")
         _require(max_bytes_in_flight >= SINGLE_PUT, f"max_bytes_in_flight must be {SINGLE_PUT} (4 MiB) or more")
+        _require(client is None or credential is None, "Both client and credential were given: leave credential out")
         check_overwrite(overwrite)
         target = resolve_target(
             account_url=account_url,

@@ -63,17 +63,17 @@ async def check_it_waits_and_resumes(
     began = time.monotonic()
     with pytest.raises(error, match=hint) as failure:
         await uploader.put(path, "direct")
-    assert time.monotonic() - began < 10, "told at once"
+    assert time.monotonic() - began < 60, "told at once"
     assert failure.value.environment
     assert not failure.value.permanent
 
     handle = await uploader.upload_file(path)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while uploader.statistics().paused is None:
             await asyncio.sleep(0.001)
     assert not handle.done()
     await mend()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert isinstance(await handle, Created)
 
     statistics = uploader.statistics()
@@ -167,16 +167,31 @@ async def test_an_expired_signature_that_is_renewed(blob: Blob, path: Path) -> N
         await check_it_waits_and_resumes(uploader, path, AccessDeniedError, "expired.*renew it", mend)
 
 
-async def test_a_key_that_was_rotated(blob: Blob, path: Path, tmp_path: Path) -> None:
-    """The SDK reads a key once, so another uploader has to go on; with a journal it does."""
-    old, new = (AzureNamedKeyCredential("penstocklocal", key) for key in ("b2xk", blob.account_key))
-    async with uploader_to(blob.account_url, old, journal=tmp_path / "journal") as uploader:
+@pytest.mark.parametrize("by", ["account_url", "connection_string"])
+async def test_a_key_that_is_rotated_and_told(blob: Blob, path: Path, by: str) -> None:
+    credential = AzureNamedKeyCredential("penstocklocal", blob.account_key)
+    address = {"account_url": None, by: getattr(blob, by)}
+
+    async def mend() -> None:
+        credential.update("penstocklocal", blob.account_key)
+
+    async with uploader_to(credential=credential, **address) as uploader:
+        assert isinstance(await uploader.put(path, "before"), Created)
+        blob.regenerate_key()
+        await check_it_waits_and_resumes(uploader, path, AccessDeniedError, r"wrong or expired.*renew it", mend)
+        assert await uploader.may_read()
+
+
+async def test_a_key_that_is_rotated_and_was_given_as_text(blob: Blob, path: Path, tmp_path: Path) -> None:
+    """A text is read once, so another uploader has to go on; with a journal it does."""
+    async with uploader_to(blob.account_url, blob.account_key, journal=tmp_path / "journal") as uploader:
+        blob.regenerate_key()
         with pytest.raises(AccessDeniedError, match=r"wrong or expired.*renew it"):
             await uploader.put(path, "direct")
         await uploader.upload_file(path)
         await uploader.shutdown(drain=0)
 
-    async with uploader_to(blob.account_url, new, journal=tmp_path / "journal") as uploader:
+    async with uploader_to(blob.account_url, blob.account_key, journal=tmp_path / "journal") as uploader:
         await uploader.shutdown(drain=None)
 
     assert (uploader.statistics().resumed, uploader.statistics().created) == (1, 1)

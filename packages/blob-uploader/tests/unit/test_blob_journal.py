@@ -97,6 +97,13 @@ def test_one_uploader_has_it_at_a_time(tmp_path: Path) -> None:
     assert held(tmp_path / "j") == []
 
 
+def test_it_is_the_file_of_the_name_given_whatever_that_holds(tmp_path: Path) -> None:
+    name = "a?vfs=none&mode=ro#b%20 c"
+
+    assert len(filled(tmp_path / name, "f")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "j", BOX)
     file.write([Queued(1, order("a"))])

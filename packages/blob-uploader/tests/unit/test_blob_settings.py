@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from azure.storage.blob.aio import BlobServiceClient
 
 from penstock_blob_uploader import AsyncBlobStorageUploader
 from penstock_blob_uploader._settings import Target, resolve_target
@@ -117,6 +118,15 @@ def test_an_uploader_reads_the_environment_when_constructed(monkeypatch: pytest.
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mystore")
 
     AsyncBlobStorageUploader()
+
+
+def test_a_ready_client_signs_in_by_itself() -> None:
+    client = BlobServiceClient("https://mystore.blob.core.windows.net", "a2V5")
+
+    with pytest.raises(ValueError, match="client and credential"):
+        AsyncBlobStorageUploader(None, "box", client=client, credential="a2V5")
+    with pytest.raises(ValueError, match="client and account_url"):
+        AsyncBlobStorageUploader("mystore", "box", client=client)
 
 
 def test_a_token_is_never_to_travel_over_plain_http() -> None:

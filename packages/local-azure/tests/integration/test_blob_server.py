@@ -167,6 +167,20 @@ class TestRefusals:
                 await service.get_container_client("logs").get_container_properties()
         assert caught.value.status_code == HTTPStatus.FORBIDDEN
 
+    async def test_come_to_all_that_an_old_key_signed(self, blob: Blob) -> None:
+        old, until = blob.account_key, datetime.now(UTC) + timedelta(hours=1)
+        signature = generate_container_sas("penstocklocal", "logs", account_key=old, permission="l", expiry=until)
+
+        new = blob.regenerate_key()
+
+        for credential in (old, signature):
+            async with BlobServiceClient(blob.account_url, credential) as client:
+                with pytest.raises(ClientAuthenticationError, match="AuthenticationFailed"):
+                    _ = [name async for name in client.get_container_client("logs").list_blob_names()]
+        assert old != new == blob.account_key
+        async with BlobServiceClient.from_connection_string(blob.connection_string) as client:
+            assert [container.name async for container in client.list_containers()] == ["logs"]
+
     async def test_want_a_signature(self, blob: Blob) -> None:
         async with aiohttp.ClientSession() as session, session.get(f"{blob.account_url}?comp=list") as answer:
             assert answer.status == HTTPStatus.UNAUTHORIZED

@@ -95,7 +95,7 @@ def test_the_account_is_told_deployment_by_deployment() -> None:
         (ServerError(), "embeddings", "a"),
         (StalledAnswer(), "chat", "b"),
     ):
-        faults.note(fault, on, deployment)  # type: ignore[arg-type]  # mypy joins the tuples' parts
+        faults.note(fault, on, deployment)
 
     assert faults.account("a") == {"ServerError": 2}
     assert faults.account("b") == {"StalledAnswer": 1}

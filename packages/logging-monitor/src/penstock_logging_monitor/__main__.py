@@ -17,11 +17,14 @@ from penstock_logging_monitor._errors import LogMonitorError
 from penstock_logging_monitor._metrics import served
 from penstock_logging_monitor._notices import printable
 from penstock_logging_monitor._options import make_monitor, parser
+from penstock_logging_monitor._quarantine import FOLDER
 from penstock_logging_monitor._text_format import TextFormatter
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from penstock_logging_monitor._monitor import LogMonitorService
 
 _FOUND = 1
 _REFUSED = 2
@@ -31,7 +34,8 @@ _VERSION = 1  # of the JSON
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status.
 
-    0: done, 1: ``doctor`` found something that needs a remedy, 2: it could not begin, and one sentence says why.
+    0: done; 1: ``doctor`` found something that needs a remedy, or ``run`` leaves files that cannot be shipped as they
+    are; 2: it could not begin, and one sentence says why.
     """
     options = parser().parse_args(arguments)
     _log_to_stderr()
@@ -60,7 +64,19 @@ async def _run(options: argparse.Namespace) -> int:
     _say(f"shipped {monitor.statistics().shipped} files; {len(staying)} stay in {monitor.directory}")
     for name in staying:
         _say(f"  {name}")
-    return 0
+    return _say_what_is_refused(monitor)
+
+
+def _say_what_is_refused(monitor: LogMonitorService) -> int:
+    """Say what no later run will ship either, if there is any; return the exit status."""
+    seen = monitor.statistics()
+    if not seen.refused and not seen.quarantined:
+        return 0
+    _say(
+        f"somebody must look at {seen.refused} of them, which the archive refuses for good, and at {seen.quarantined} "
+        f"in {monitor.directory / FOLDER}"
+    )
+    return _FOUND
 
 
 async def _status(options: argparse.Namespace) -> int:

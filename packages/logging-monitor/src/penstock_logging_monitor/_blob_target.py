@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
     from azure.core.credentials_async import AsyncTokenCredential
 
     from penstock_blob_uploader import AsyncBlobStorageUploader
+
+    Credential = AsyncTokenCredential | AzureNamedKeyCredential | AzureSasCredential
 
 
 class BlobTarget:
@@ -28,7 +31,7 @@ class BlobTarget:
         account_url: Name or URL of the account; None: ``AZURE_STORAGE_ACCOUNT``.
         container_name: The container; a ready-made one needs only the right to write.
         connection_string: None: ``AZURE_STORAGE_CONNECTION_STRING``.
-        credential: An async token credential; it stays the caller's to close.
+        credential: Who we are, unless one of these says so; it stays the caller's to close.
 
     Raises:
         LogMonitorError: The extra is not installed.
@@ -41,7 +44,7 @@ class BlobTarget:
         container_name: str,
         *,
         connection_string: str | None = None,
-        credential: AsyncTokenCredential | None = None,
+        credential: Credential | None = None,
     ) -> None:
         self._container_name = container_name
         self._uploader = _uploader_class()(

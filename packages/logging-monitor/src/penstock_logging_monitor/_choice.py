@@ -14,8 +14,7 @@ from penstock_logging_monitor._older import OlderRules
 from penstock_logging_monitor._processes import is_alive
 
 if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
-
+    from penstock_logging_monitor._blob_target import Credential
     from penstock_logging_monitor._target import Target
 
 DEFAULT_CONTAINER = "fla-logs"
@@ -45,7 +44,7 @@ def choose_target(
     account_url: str | None,
     container_name: str | None,
     connection_string: str | None,
-    credential: AsyncTokenCredential | None,
+    credential: Credential | None,
 ) -> Target | None:
     """Return the archive, or None when neither an argument nor the environment names one.
 

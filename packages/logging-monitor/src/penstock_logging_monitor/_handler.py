@@ -6,6 +6,7 @@ when it is killed. Rotation only renames; compressing and shipping are the monit
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import time
@@ -173,7 +174,7 @@ class LogFileHandler(logging.Handler):
             self.release()
 
     def close(self) -> None:
-        """Close the current file; logging itself calls this at exit."""
+        """Close the current file; this happens at exit, too."""
         self.close_file()
         super().close()
 
@@ -210,6 +211,13 @@ class LogFileHandler(logging.Handler):
         if lost:
             text = "%d log records could not be written and are lost"
             self.emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lost,), None))
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close every file at exit, as logging does unless `logging.config` has struck the handler off its list since."""
+    for handler in list(_handlers):
+        handler.close()
 
 
 def files_of_this_process() -> set[tuple[int, int]]:

@@ -22,6 +22,7 @@ _GAUGES = {
     "waiting_bytes": ("waiting_bytes", "Bytes of the files that are ready for the archive."),
     "live": ("live_files", "Files that somebody writes, or another monitor is at work on."),
     "kept": ("kept_files", "Complete files that stay because there is no archive."),
+    "refused": ("refused_files", "Files among the waiting that the archive refuses for good."),
     "quarantined": ("quarantined_files", "Files that were put aside and that somebody must look at."),
     "unreadable": ("unreadable_files", "Files that the monitor may not open."),
     "foreign": ("foreign_files", "Log files that do not start with a header."),

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from azure.core.credentials_async import AsyncTokenCredential
-
+    from penstock_logging_monitor._blob_target import Credential
     from penstock_logging_monitor._target import Target
 
 _DRAIN_INTERVAL = 0.1  # seconds between looks while draining
@@ -52,7 +51,8 @@ class LogMonitorService:
         account_url: The same by URL.
         container_name: None: ``LOGS_CONTAINER``, else ``fla-logs``. It is made if it is missing.
         connection_string: Instead of an account.
-        credential: An async token credential for the account; it is not closed.
+        credential: An async token credential for the account, or an `AzureNamedKeyCredential` or `AzureSasCredential`,
+            whose ``update`` tells a running monitor a rotated secret; it is not closed.
         target: A directory as archive, or an archive of your own, instead of an account.
         scan_interval: Seconds between two looks at the directory.
         compress: ``"gzip"``, or ``"none"``.
@@ -86,7 +86,7 @@ class LogMonitorService:
         container_name: str | None = None,
         *,
         connection_string: str | None = None,
-        credential: AsyncTokenCredential | None = None,
+        credential: Credential | None = None,
         target: str | os.PathLike[str] | Target | None = None,
         scan_interval: float = 1.0,
         compress: Compression = "gzip",
@@ -122,7 +122,6 @@ class LogMonitorService:
         self._max_disk = max_disk
         self._statistics = MonitorStatistics()
         self._notices = Notices()
-        self._patience = Patience(time.monotonic)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -142,9 +141,10 @@ class LogMonitorService:
         if not CAN_LOCK:
             raise LogMonitorError("log files cannot be monitored here: the system has no flock", permanent=True)
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._policy = await in_thread(self._make_policy)
         if self.target:
             await self.target.open()
-        self._policy = await in_thread(self._make_policy)
+        self._patience = Patience(time.monotonic)
         self._shipper = self._make_shipper(self.target) if self.target else None
         self._draining = asyncio.Event()
         self._task = asyncio.create_task(self._watch(), name="penstock-log-monitor")
@@ -152,7 +152,8 @@ class LogMonitorService:
     async def shutdown(self, drain: float = 28.0) -> list[str]:
         """Ship what there is, wait for living writers and ship theirs too, then stop.
 
-        What failed before is tried again at once, however long it was to wait.
+        What failed before is tried again at once, however long it was to wait. Files that the archive refuses for good
+        are not waited for.
 
         Args:
             drain: Seconds until it stops in any case. Nothing is lost by that: what stays is the next monitor's.

@@ -6,10 +6,17 @@ import argparse
 
 from penstock_logging_monitor._monitor import LogMonitorService
 
+_STATUS = (
+    "Exit status: 0, done; 1, doctor found something, or run leaves files that cannot be shipped as they are; 2, it "
+    "could not begin."
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of ``penstock-log-monitor``."""
-    top = argparse.ArgumentParser(prog="penstock-log-monitor", description="Ships closed log files to an archive.")
+    top = argparse.ArgumentParser(
+        prog="penstock-log-monitor", description="Ships closed log files to an archive.", epilog=_STATUS
+    )
     commands = top.add_subparsers(dest="command", required=True)
     common = _common()
     _add_run(commands.add_parser("run", parents=[common], help="ship until SIGTERM or Ctrl-C, then drain"))

@@ -53,7 +53,8 @@ class Pass:
         self._notices = notices
         self._sight = Sight()
         self._restless = False
-        self._refused = False
+        self._directory_refuses = False
+        self._refused = 0
         self._end = 0.0
         self.cut_short = False
 
@@ -61,7 +62,7 @@ class Pass:
     def settled(self) -> bool:
         """Whether no other process writes here, nothing moved meanwhile, and nothing that could be shipped is left."""
         shipping = self._shipper is not None and self._shipper.is_busy
-        return not (shipping or self._sight.live or self._sight.waiting or self._restless)
+        return not (shipping or self._sight.live or self._sight.waiting > self._refused or self._restless)
 
     async def run(self) -> None:
         """Settle every file, or as many as there is time for.
@@ -195,6 +196,7 @@ class Pass:
 
     def _see_waiting(self, entry: Entry) -> None:
         self._sight.see_waiting(entry.written, entry.size)
+        self._refused += self._shipper is not None and self._shipper.is_refused(entry.name)
 
     def _count_live(self, path: Path) -> None:
         """Count a locked file, unless it is this very process that writes it and that will not wait for itself."""
@@ -206,7 +208,7 @@ class Pass:
         """Count a file that may not be renamed or removed: what refuses is the directory, so it is told once."""
         self._see_waiting(entry)
         self._counts.failed += 1
-        self._refused = True
+        self._directory_refuses = True
         self._notices.tell(
             _DIRECTORY,
             f"cannot rename or remove files in {self._directory}, which stay and will be tried again: "
@@ -239,7 +241,8 @@ class Pass:
 
     async def _report(self) -> None:
         self._sight.quarantined = await in_thread(count_quarantined, self._directory)
-        if not self._refused:
+        if not self._directory_refuses:
             self._notices.ended(_DIRECTORY, f"files in {self._directory} can be renamed and removed again")
         self._counts.scans += 1
+        self._counts.refused = self._refused
         self._counts.update(self._sight)

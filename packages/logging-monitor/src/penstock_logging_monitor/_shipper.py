@@ -67,6 +67,10 @@ class Shipper:
         """Say whether it is time to try a file."""
         return self.patience.allows(ARCHIVE) and self.patience.allows(name)
 
+    def is_refused(self, name: str) -> bool:
+        """Say whether the archive refuses a file for good, though it was asked again and again."""
+        return self.patience.is_refused(name)
+
     def has_copied(self, log: ClaimedLog) -> bool:
         """Say whether all that a file holds now was copied before."""
         return self._copied.get(log.path.name) == _state(log)

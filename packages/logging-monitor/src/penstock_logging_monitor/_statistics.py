@@ -49,6 +49,8 @@ class MonitorStatistics(Sight):
 
     Attributes:
         scans: Looks at the directory.
+        refused: Files among the waiting that the archive has refused for good three times or more. They are put aside
+            if it takes others meanwhile.
         created: Files that were put into the archive.
         same: Files that were there already, from an attempt whose end this directory did not see.
         conflicts: Files whose name was taken by other content, and that stand beside it as ``…conflict-…``.
@@ -63,6 +65,7 @@ class MonitorStatistics(Sight):
     """
 
     scans: int = 0
+    refused: int = 0
     created: int = 0
     same: int = 0
     conflicts: int = 0

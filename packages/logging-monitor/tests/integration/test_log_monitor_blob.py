@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient
 
@@ -191,6 +192,29 @@ async def test_a_container_that_is_missing_and_may_not_be_made_is_told_once_and_
     assert "give it the role" in told[0]
     assert "sig=" not in told[0]
     assert (staying, len(blobs)) == ([], 3)
+
+
+async def test_a_key_that_is_rotated_and_told_needs_no_other_monitor(logs: Logs) -> None:
+    async with Blob(containers=["archive"]) as azure:
+        credential = AzureNamedKeyCredential("penstocklocal", azure.account_key)
+        service = LogMonitorService(
+            logs.directory,
+            account_url=azure.account_url,
+            container_name="archive",
+            credential=credential,
+            scan_interval=0.01,
+        )
+        await service.initialize()
+        azure.regenerate_key()
+        logs.dead_writer("with the new key")
+        async with asyncio.timeout(60):
+            while not service.statistics().failed:
+                await asyncio.sleep(0.01)
+        credential.update("penstocklocal", azure.account_key)
+        staying = await service.shutdown(drain=60)
+        blobs = await archived(azure, "archive")
+
+    assert (staying, len(blobs)) == ([], 1)
 
 
 async def test_an_account_that_is_away_costs_nothing_but_time(logs: Logs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from socket import socket
 from typing import TYPE_CHECKING
 
 import pytest
+
+from penstock_logging_monitor import LogMonitorService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +110,34 @@ def test_when_its_time_is_up_it_says_what_stays(logs: Logs, tmp_path: Path) -> N
     assert shipping.returncode == 0
     assert "1 stay" in output
     assert "shop-slow.current.log" in output
+
+
+def test_what_cannot_be_shipped_as_it_is_delays_no_stop_and_is_told(logs: Logs, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    log = logs.dead_writer("refused")
+    content = log.read_bytes()
+    for taken in ("", ".conflict-"):  # other content takes the name in the archive, and then the one beside it
+        asyncio.run(ship(logs, archive))
+        (arrived,) = (path for path in archive.rglob("*.gz") if taken in path.name and path.stat().st_size)
+        arrived.write_bytes(b"")
+        log.write_bytes(content)
+    (logs.directory / "shop-damaged.current.log").write_bytes(b'{"schema":"penstock-log/1","app":')
+
+    with process(*monitor(logs, archive, "3600")) as shipping:
+        first_line(shipping)
+        shipping.send_signal(signal.SIGTERM)
+        output, _ = shipping.communicate(timeout=120)
+
+    assert shipping.returncode == 1
+    assert "shipped 0 files; 1 stay" in output
+    assert "look at 1 of them, which the archive refuses for good, and at 1 in " in output.splitlines()[-1]
+    assert logs.messages("shop-w__*.log") == ["refused"]
+
+
+async def ship(logs: Logs, archive: Path) -> None:
+    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01)
+    await service.initialize()
+    assert await service.shutdown(drain=60) == []
 
 
 def test_names_that_no_terminal_can_show_are_shown_escaped(logs: Logs, tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ configure_logging(logs_dir="logs", app="web", console=False)
 import page
 uvicorn.run(page.app, port=int(sys.argv[1]), log_config=None, lifespan="off")
 """
+SET_UP_AGAIN = """
+import logging, logging.config, uvicorn.config
+from penstock_logging_monitor import configure_logging
+
+configure_logging(logs_dir="logs", app="web", process="w", console=False)
+logging.info("before")
+logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+logging.info("after")
+"""
 FAMILY = """
 import logging, multiprocessing, sys
 from penstock_logging_monitor import configure_logging
@@ -166,6 +175,15 @@ def test_uvicorn_that_is_told_to_configure_nothing_logs_like_any_library(tmp_pat
 
     check_all_are_there_once(tmp_path)
     assert len([message for message in messages(tmp_path, "uvicorn.access") if "/page-" in message]) == len(PAGES)
+
+
+def test_a_file_is_closed_at_exit_though_a_server_has_set_up_logging_since(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(SET_UP_AGAIN)
+
+    subprocess.run([sys.executable, "run.py"], cwd=tmp_path, check=True, timeout=60)
+
+    assert sorted(record["message"] for record in records(tmp_path)) == ["after", "before"]
+    assert not list((tmp_path / "logs").glob("*.current.log"))
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["loaded by each worker", "preloaded"])

@@ -262,6 +262,55 @@ async def test_a_file_that_is_refused_for_good_while_others_arrive_is_put_aside(
     assert good_arrived(archive)
 
 
+async def test_a_file_that_is_refused_for_good_delays_no_stop(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock_logging_monitor._patience._LONGEST", 0.001)
+    logs.dead_writer("poison", process="poison")
+    archive = Archive()
+    archive.refuses = lambda name: LogMonitorError("HTTP 400", permanent=True) if "poison" in name else None
+    async with asyncio.timeout(60):
+        service = await drain(logs, archive, seconds=3600)
+
+    assert archive.attempts == 3, "it is tried before it is given up"
+    assert logs.messages() == ["poison"]
+    assert (service.statistics().waiting, service.statistics().refused) == (1, 1)
+
+
+async def test_a_monitor_that_is_started_again_tries_again_what_was_refused(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock_logging_monitor._patience._LONGEST", 0.001)
+    logs.dead_writer("poison")
+    archive = Archive()
+    archive.refuses = lambda _: LogMonitorError("HTTP 400", permanent=True)
+    service = await drain(logs, archive, seconds=3600)
+    assert service.statistics().refused == 1
+
+    archive.refuses = lambda _: None
+    await service.initialize()
+    await until(lambda: service.statistics().created == 1)
+    await service.shutdown(drain=0)
+
+    assert logs.names() == []
+
+
+async def test_a_file_that_fails_otherwise_is_waited_for(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock_logging_monitor._patience._LONGEST", 0.001)
+    logs.dead_writer("unlucky")
+    archive = Archive()
+    archive.refuses = lambda _: LogMonitorError("HTTP 400", permanent=True)
+    service = monitor(logs, archive)
+    await service.initialize()
+    await until(lambda: service.statistics().refused == 1)
+    archive.refuses = lambda _: LogMonitorError("broken off")
+    stopping = asyncio.create_task(service.shutdown(drain=3600))
+    tried = archive.attempts
+    await until(lambda: archive.attempts >= tried + 3)
+
+    archive.refuses = lambda _: None
+    async with asyncio.timeout(60):
+        assert await stopping == []
+
+
 async def test_a_name_that_is_taken_twice_over_loses_nothing(logs: Logs) -> None:
     logs.dead_writer("a line")
     archive = Archive()

@@ -72,6 +72,25 @@ def test_files_that_are_gone_are_forgotten_and_the_archive_is_not() -> None:
     assert [patience.allows(name) for name in (ARCHIVE, "a.log", "b.log")] == [False, True, False]
 
 
+def test_at_the_end_what_is_refused_for_good_is_not_tried_again_and_anything_else_is() -> None:
+    clock = Clock()
+    patience = Patience(clock)
+    for _ in range(3):
+        patience.failed("poison.log", None, for_good=True)
+    patience.failed("unlucky.log", None)
+    assert patience.is_refused("poison.log")
+
+    patience.end_all_waits()
+    assert [patience.allows(name) for name in ("poison.log", "unlucky.log")] == [True, True]
+    assert not patience.is_refused("poison.log")
+    patience.failed("poison.log", None, for_good=True)
+    patience.failed("unlucky.log", None)
+    clock.now += 3600
+
+    assert [patience.allows(name) for name in ("poison.log", "unlucky.log")] == [False, True]
+    assert [patience.is_refused(name) for name in ("poison.log", "unlucky.log")] == [True, False]
+
+
 def test_a_file_is_poison_when_it_is_refused_for_good_three_times_while_others_arrive() -> None:
     patience = Patience(Clock())
 

@@ -73,5 +73,5 @@ def test_the_metrics_to_alert_on_are_served() -> None:
 
     served = {sample.name for metric in MonitorMetrics(MonitorStatistics).collect() for sample in metric.samples}
 
-    assert len(alerts) == 4
+    assert len(alerts) == 5
     assert alerts <= served

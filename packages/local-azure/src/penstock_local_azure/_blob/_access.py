@@ -34,11 +34,14 @@ class Access:
         key: Its key, base64.
         guard: What checks tokens; None: only the key counts.
         clock: Seconds since the epoch.
+
+    Attributes:
+        key: What requests and shared access signatures are to be signed with from now on.
     """
 
     def __init__(self, account: str, key: str, guard: Guard | None, clock: Callable[[], float]) -> None:
         self._account = account
-        self._key = key
+        self.key = key
         self._guard = guard
         self._clock = clock
 
@@ -72,7 +75,7 @@ class Access:
     def _check_key(self, call: Call, *, overwrites: bool) -> None:
         """Let pass what was signed with the key: the request, or its address."""
         if not call.sas:
-            verify(call.signed, self._account, self._key)
+            verify(call.signed, self._account, self.key)
             return
         visit = _sas.Visit(
             operation=call.operation,
@@ -83,7 +86,7 @@ class Access:
             scheme=call.request.scheme,
             now=self._clock(),
         )
-        _sas.check(call.sas, visit, self._account, self._key)
+        _sas.check(call.sas, visit, self._account, self.key)
 
 
 def _check_token(token: str, guard: Guard) -> None:

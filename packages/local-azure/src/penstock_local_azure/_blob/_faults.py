@@ -1,10 +1,10 @@
 """The fault script: which operation on which container or blob goes wrong, when, and how."""
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
 
+from penstock_local_azure._fault_script import FaultScript
 from penstock_local_azure._http_faults import CutAnswer, LateAnswer, StalledAnswer
 from penstock_local_azure._occasions import Occasions
 
@@ -59,38 +59,18 @@ class CorruptBody:
 Fault = StorageError | CutRequest | SlowBody | CorruptBody | LateAnswer | StalledAnswer | CutAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One line of the script."""
+class Faults(FaultScript[Fault]):
+    """The script of one account, and the account of what it did: `fired["StorageError", "Put Blob", "logs"]`.
 
-    fault: Fault
-    on: str | None
-    container: str | None
-    blob: str | None
-    occasions: Occasions
-
-    def strikes(self, operation: str, container: str, blob: str) -> bool:
-        """Whether an operation goes wrong; counts it if the line is about such."""
-        asked = ((self.on, operation), (self.container, container), (self.blob, blob))
-        return all(wanted in (None, found) for wanted, found in asked) and self.occasions.next()
-
-
-class Faults:
-    """The script of one account, and the account of what it did.
-
-    Each line counts the operations it is about, from when it was added, and of requests that may do what they ask only;
-    so a test that does the same things in the same order meets the same faults. If several lines fire at once, the one
-    added first happens.
+    Its lines count operations, and only those whose senders may ask for them.
 
     Args:
         operations: The names of those that are served.
     """
 
     def __init__(self, operations: Collection[str]) -> None:
+        super().__init__()
         self._operations = operations
-        self._rules: list[_Rule] = []
-        self.fired: Counter[tuple[str, str, str]] = Counter()
-        """How often which fault happened: `fired["StorageError", "Put Blob", "logs"]`."""
 
     def add(
         self,
@@ -123,27 +103,18 @@ class Faults:
         _check(fault)
         if on is not None and on not in self._operations:
             raise ValueError(f"on must be one of {', '.join(self._operations)}, not {on!r}")
-        self._rules.append(_Rule(fault, on, container, blob, Occasions(nth, every, chance, seed)))
-
-    def clear(self) -> None:
-        """Forget the script: from now on all goes well. The account stays."""
-        self._rules.clear()
+        self._write(fault, (on, container, blob), Occasions(nth, every, chance, seed))
 
     def strike(self, operation: str, container: str, blob: str) -> Fault | None:
         """Tell what goes wrong with an operation that is about to be done, and count it."""
-        # A list, so that every line counts the operation, also when an earlier one fires.
-        striking = [rule.fault for rule in self._rules if rule.strikes(operation, container, blob)]
-        if not striking:
-            return None
-        self.fired[type(striking[0]).__name__, operation, container] += 1
-        return striking[0]
+        fault = self._struck(operation, container, blob)
+        if fault is not None:
+            self.note(fault, operation, container)
+        return fault
 
     def account(self) -> list[dict[str, str | int]]:
         """Return what happened, ready for JSON."""
-        return [
-            {"fault": fault, "on": operation, "container": container, "count": count}
-            for (fault, operation, container), count in sorted(self.fired.items())
-        ]
+        return self._accounted("container")
 
 
 def corrupted(piece: bytes | memoryview) -> bytes:

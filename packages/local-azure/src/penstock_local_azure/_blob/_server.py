@@ -101,11 +101,11 @@ class Blob:
         self._host = host
         self._port = port
         self._account = account
-        self._key = _checked(account_key) if account_key else b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
         self._containers = _checked_names(containers)
         self._scheme = "https" if protection else "http"
         self._ssl_context = protection.ssl_context if protection else None
-        self._access = Access(account, self._key, protection.guard if protection else None, clock)
+        key = _checked(account_key) if account_key else _new_key()
+        self._access = Access(account, key, protection.guard if protection else None, clock)
         self._store = Store(clock, None if directory is None else Directory(Path(directory)))
         self._requests: Counter[str] = Counter()
         self._answers: Counter[int] = Counter()
@@ -138,15 +138,20 @@ class Blob:
     @property
     def account_key(self) -> str:
         """The account's key, base64."""
-        return self._key
+        return self._access.key
 
     @property
     def connection_string(self) -> str:
         """Address and key in one."""
         return (
-            f"DefaultEndpointsProtocol={self._scheme};AccountName={self._account};AccountKey={self._key};"
+            f"DefaultEndpointsProtocol={self._scheme};AccountName={self._account};AccountKey={self.account_key};"
             f"BlobEndpoint={self.account_url};"
         )
+
+    def regenerate_key(self) -> str:
+        """Give the account a new key and return it: what was signed with the old one is refused from now on."""
+        self._access.key = _new_key()
+        return self._access.key
 
     def stats(self) -> dict[str, Any]:
         """The stand-in's own accounts, for JSON.
@@ -203,6 +208,11 @@ class Blob:
         except OSError as error:  # a full disk, or a directory that is gone
             _logger.error("%s failed: %s", call.operation, error)  # noqa: TRY400  # the disk's trouble, not the code's
             raise Refusal("InternalError") from error
+
+
+def _new_key() -> str:
+    """A random key."""
+    return b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
 def _checked(account_key: str) -> str:

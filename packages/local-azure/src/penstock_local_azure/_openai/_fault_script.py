@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal, get_args
 
+from penstock_local_azure._fault_script import FaultScript
 from penstock_local_azure._http_faults import CutAnswer, LateAnswer, StalledAnswer
 from penstock_local_azure._occasions import Occasions
 
@@ -15,40 +15,18 @@ Operation = Literal["chat", "embeddings"]
 _REQUEST_TIMEOUT: Final = 408
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One line of the script."""
+class Faults(FaultScript[Fault]):
+    """The script of one resource, and the account of what it did: `fired["Throttled", "chat", "gpt-4o"]`.
 
-    fault: Fault
-    on: Operation | None
-    deployment: str | None
-    occasions: Occasions
-
-    def strikes(self, operation: Operation, deployment: str) -> bool:
-        """Tell whether a request goes wrong; counts it if the line is about such."""
-        return self._concerns(operation, deployment) and self.occasions.next()
-
-    def _concerns(self, operation: Operation, deployment: str) -> bool:
-        if isinstance(self.fault, ChatFault) and operation != "chat":
-            return False
-        return self.on in (None, operation) and self.deployment in (None, deployment)
-
-
-class Faults:
-    """The script of one resource, and the account of what it did.
-
-    Each line counts the requests it is about and which the judge admits, from when it was added; so a test that asks
-    the same in the same order meets the same faults. If several lines fire at once, the one added first happens.
+    Its lines count the requests that the judge admits.
 
     Args:
         deployments: the names of those there are.
     """
 
     def __init__(self, deployments: Collection[str]) -> None:
+        super().__init__()
         self._deployments = deployments
-        self._rules: list[_Rule] = []
-        self.fired: Counter[tuple[str, Operation, str]] = Counter()
-        """How often which fault happened: `fired["Throttled", "chat", "gpt-4o"]`."""
 
     def add(
         self,
@@ -82,23 +60,15 @@ class Faults:
             raise ValueError(f"deployment must be one of {', '.join(self._deployments)}, not {deployment!r}")
         if on not in (None, *get_args(Operation)):
             raise ValueError(f"on must be one of {', '.join(get_args(Operation))}, not {on!r}")
-        if on == "embeddings" and isinstance(fault, ChatFault):
-            raise ValueError(f"{type(fault).__name__} cannot happen on embeddings")
-        self._rules.append(_Rule(fault, on, deployment, Occasions(nth, every, chance, seed)))
-
-    def clear(self) -> None:
-        """Forget the script: from now on all goes well. The account stays."""
-        self._rules.clear()
+        if isinstance(fault, ChatFault):
+            if on == "embeddings":
+                raise ValueError(f"{type(fault).__name__} cannot happen on embeddings")
+            on = "chat"
+        self._write(fault, (on, deployment), Occasions(nth, every, chance, seed))
 
     def strike(self, operation: Operation, deployment: str) -> Fault | None:
         """Tell what goes wrong with a request that the judge has admitted."""
-        # A list, so that every line counts the request, also when an earlier one fires.
-        striking = [rule.fault for rule in self._rules if rule.strikes(operation, deployment)]
-        return striking[0] if striking else None
-
-    def note(self, fault: Fault, operation: Operation, deployment: str) -> None:
-        """Note that a fault happens."""
-        self.fired[type(fault).__name__, operation, deployment] += 1
+        return self._struck(operation, deployment)
 
     def account(self, deployment: str) -> Mapping[str, int]:
         """Return how often which fault happened on a deployment, ready for JSON."""

@@ -1,10 +1,10 @@
 """The fault script: which operation on which entity goes wrong, when, and how."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from penstock_local_azure._fault_script import FaultScript
 from penstock_local_azure._occasions import Occasions
 
 Operation = Literal["attach", "send", "deliver", "settle", "renew", "put-token"]
@@ -88,35 +88,15 @@ Fault = LoseAnswer | Refuse | DetachLink | CloseConnection | StallConnection | S
 _OPERATIONS: Final = get_args(Operation)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One line of the script."""
+class Faults(FaultScript[Fault]):
+    """The script of one namespace, and the account of what it did: `fired["Refuse", "send", "in"]`.
 
-    fault: Fault
-    on: Operation
-    entity: str | None
-    occasions: Occasions
-
-    def strikes(self, operation: Operation, entity: str) -> bool:
-        """Whether an operation goes wrong; counts it if the line is about such."""
-        return operation == self.on and self.entity in (None, entity.lower()) and self.occasions.next()
-
-
-class Faults:
-    """The script of one namespace, and the account of what it did.
-
-    Each line counts the operations it is about, from when it was added; so a test that does the same things in the same
-    order meets the same faults. If several lines fire at once, the one added first happens.
+    Its lines count operations.
     """
-
-    def __init__(self) -> None:
-        self._rules: list[_Rule] = []
-        self.fired: Counter[tuple[str, str, str]] = Counter()
-        """How often which fault happened: `fired["Refuse", "send", "in"]`."""
 
     def __bool__(self) -> bool:
         """Whether anything can go wrong."""
-        return bool(self._rules)
+        return bool(self._lines)
 
     def add(
         self,
@@ -149,26 +129,18 @@ class Faults:
             raise ValueError(f"seconds must be positive, not {fault.seconds}")
         _refuse_what_cannot_be(fault, on)
         folded = None if entity is None else entity.strip("/").lower()
-        self._rules.append(_Rule(fault, on, folded, Occasions(nth, every, chance, seed)))
-
-    def clear(self) -> None:
-        """Forget the script: from now on all goes well. The account stays."""
-        self._rules.clear()
+        self._write(fault, (on, folded), Occasions(nth, every, chance, seed))
 
     def strike(self, operation: Operation, entity: str) -> Fault | None:
         """Tell what goes wrong with an operation that is about to be done, and count it."""
-        striking = [rule.fault for rule in self._rules if rule.strikes(operation, entity)]
-        if not striking:
-            return None
-        self.fired[type(striking[0]).__name__, operation, entity] += 1
-        return striking[0]
+        fault = self._struck(operation, entity.lower())
+        if fault is not None:
+            self.note(fault, operation, entity)
+        return fault
 
     def account(self) -> list[dict[str, str | int]]:
         """Return what happened, ready for JSON."""
-        return [
-            {"fault": fault, "on": operation, "entity": entity, "count": count}
-            for (fault, operation, entity), count in sorted(self.fired.items())
-        ]
+        return self._accounted("entity")
 
 
 def _refuse_what_cannot_be(fault: Fault, on: Operation) -> None:
