@@ -25,8 +25,13 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 """
 
-# Tests wait more than they work: for locks that end, for the SDK's sleeps, for processes that start.
-TEST_PROCESSES = 3 * (os.cpu_count() or 1)
+# Images for containers set it; but here hundreds of processes start, and each would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Tests wait more than they work: for locks that end, for the SDK's sleeps, for processes that start. Whoever has
+# nothing left to do takes over what waits behind a long test.
+TESTS_AT_ONCE = (f"--numprocesses={3 * (os.cpu_count() or 1)}", "--dist=worksteal")
+FLEETS_AT_ONCE = (f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal")
 
 BENCHES = (
     "token-counter/bench/quota_simulation.py",
@@ -127,7 +132,7 @@ def tests(session: nox.Session, package: str) -> None:
     folders = [f"packages/{package}/tests/{kind}" for kind in ("unit", "integration")]
     present = [folder for folder in folders if (ROOT / folder).is_dir()]
     install_scripts(session, ROOT / "packages" / package / "tests" / "js")
-    session.run("pytest", "-q", f"--numprocesses={TEST_PROCESSES}", *present, *session.posargs)
+    session.run("pytest", "-q", *TESTS_AT_ONCE, *present, *session.posargs)
 
 
 def install_scripts(session: nox.Session, folder: Path) -> None:
@@ -211,7 +216,7 @@ def install_llm(session: nox.Session, *requirements: str) -> None:
 def e2e(session: nox.Session) -> None:
     """Run the main job as a newcomer would, and count at its far ends."""
     sync(session, "--package=feedback-worker", "--group=test")
-    session.run("pytest", "-q", "--numprocesses=2", "packages/feedback-worker/tests/e2e", *session.posargs)
+    session.run("pytest", "-q", *FLEETS_AT_ONCE, "packages/feedback-worker/tests/e2e", *session.posargs)
 
 
 @nox.session
@@ -240,4 +245,4 @@ def survive(session: nox.Session, length: str) -> None:
         folder = f"packages/{package}/tests/survival"
         if (ROOT / folder).is_dir():
             sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
-            session.run("pytest", "-q", "--numprocesses=2", folder, env={"PENSTOCK_SURVIVAL": length})
+            session.run("pytest", "-q", *FLEETS_AT_ONCE, folder, env={"PENSTOCK_SURVIVAL": length})

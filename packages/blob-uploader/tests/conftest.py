@@ -11,9 +11,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from hypothesis import HealthCheck, settings
 from yarl import URL
 
 from penstock_local_azure import Blob
+
+# A machine under load is slow; that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 Holdings = Callable[[], Awaitable[dict[str, str]]]
 

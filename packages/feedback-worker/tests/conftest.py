@@ -73,6 +73,17 @@ class Run:
                 assert self._process.poll() is None, f"it has ended: {self.complaints}"
                 await asyncio.sleep(0.05)
 
+    async def until_there_are(self, module: str) -> list[psutil.Process]:
+        """Wait until there are processes of one module, and return them."""
+        found: list[psutil.Process] = []
+
+        def look() -> bool:
+            found.extend(self.children(module))
+            return bool(found)
+
+        await self.until(look)
+        return found
+
     async def in_the_middle(self, lines: int = 40) -> None:
         """Wait until the workers are well at work."""
         await self.until(lambda: self.lines_acknowledged >= lines)

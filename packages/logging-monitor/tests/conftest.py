@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
+# A machine under load is slow; that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 
 class Logs:
     """A directory of log files, and a clock that the test moves for all who write there."""

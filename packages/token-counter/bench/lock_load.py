@@ -66,12 +66,13 @@ class Crowd:
             self._callers.append(caller)
 
     async def take_turn(self) -> None:
-        """Keep the server busy for a while, then let it come to rest."""
+        """Keep the server busy for a while, and until it has answered, then let it come to rest."""
         began, before = time.perf_counter(), self.answered
         self.running = True
         for caller in self._callers:
             caller.lock()
-        await asyncio.wait([self.failed], timeout=TURN)
+        while self.answered == before and not self.failed.done():
+            await asyncio.wait([self.failed], timeout=TURN)
         self.seconds += time.perf_counter() - began
         answered = self.answered - before
         self.running = False

@@ -28,6 +28,15 @@ def assert_nothing_went_astray(facts: dict[str, Any]) -> None:
     assert logs["files_shipped"] >= 2
 
 
+async def test_a_small_quota_slows_the_run_down_and_fails_nothing(run_job: Start) -> None:
+    facts = await run_job("--local", "--messages", "40", "--tpm", "20000", "--judge", "exact", "--seed", "3").facts()
+
+    assert_nothing_went_astray(facts)
+    assert facts["messages"]["answered"] == 40
+    assert facts["quota"]["http_429"] == 0
+    assert 0.5 <= facts["quota"]["peak_use"] <= 1
+
+
 async def test_the_first_command_of_the_readme_answers_every_message_within_a_minute(run_job: Start) -> None:
     run = run_job("--local")
 
@@ -81,15 +90,6 @@ async def test_any_text_file_is_answered_or_dead_lettered_with_a_reason(run_job:
     assert sum(facts["messages"]["dead_letter_reasons"].values()) == facts["messages"]["dead_lettered"]
     assert facts["quota"]["http_429"] == 0
     assert facts["blank_inputs"] == len(nasty_lines()) - len(wanted)
-
-
-async def test_a_small_quota_slows_the_run_down_and_fails_nothing(run_job: Start) -> None:
-    facts = await run_job("--local", "--messages", "40", "--tpm", "20000", "--judge", "exact", "--seed", "3").facts()
-
-    assert_nothing_went_astray(facts)
-    assert facts["messages"]["answered"] == 40
-    assert facts["quota"]["http_429"] == 0
-    assert 0.5 <= facts["quota"]["peak_use"] <= 1
 
 
 async def test_a_counter_that_stops_for_ten_seconds_costs_time_and_nothing_else(run_job: Start) -> None:

@@ -146,21 +146,26 @@ async def test_a_completion_whose_answer_is_lost_is_done(bus: ServiceBus, sdk: S
     assert bus.stats()["q"]["completed"] == 1
 
 
-async def test_a_renewal_whose_answer_is_lost_has_renewed(bus: ServiceBus, sdk: Sdk) -> None:
-    bus.faults.add(LoseAnswer(), on="renew", entity="brief", nth=1)
-    await sdk.sender("brief").send_messages(ServiceBusMessage("x"))
-    receiver = sdk.receiver("brief")
+async def test_a_renewal_whose_answer_is_lost_has_renewed(stack: AsyncExitStack) -> None:
+    ahead = 0.0
+    bus = await stack.enter_async_context(ServiceBus(["q"], clock=lambda: time.monotonic() + ahead))
+    sdk = Sdk(ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0))
+    stack.push_async_callback(sdk.close)
+    bus.faults.add(LoseAnswer(), on="renew", nth=2)
+    await sdk.sender().send_messages(ServiceBusMessage("x"))
+    receiver = sdk.receiver()
     (message,) = await receive(receiver)
-    await asyncio.sleep(0.6)
+    await receiver.renew_message_lock(message)  # so that all is open when time counts
+    ahead += 40.0
 
     with pytest.raises(OperationTimeoutError):
         await receiver.renew_message_lock(message, timeout=SHORT)
-    await asyncio.sleep(0.2)  # the lock as it was before has expired
+    ahead += 40.0  # the lock as it was before has expired
 
-    assert bus.stats()["brief"]["locked"] == 1
+    assert bus.stats()["q"]["locked"] == 1
     await receiver.renew_message_lock(message)
     await receiver.complete_message(message)
-    assert bus.stats()["brief"]["completed"] == 1
+    assert bus.stats()["q"]["completed"] == 1
 
 
 async def test_an_attach_whose_answer_is_lost_leaves_the_client_waiting(
@@ -168,14 +173,14 @@ async def test_an_attach_whose_answer_is_lost_leaves_the_client_waiting(
 ) -> None:
     bus.faults.add(LoseAnswer(), on="attach", entity="q", nth=1)
     # Without a limit of its own the SDK waits for ever.
-    bounded = Sdk(ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0, try_timeout=1.0))
+    bounded = Sdk(ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0, try_timeout=3.0))
     stack.push_async_callback(bounded.close)
 
     with pytest.raises(OperationTimeoutError):
         await bounded.receiver().__aenter__()
 
-    await sdk.receiver().__aenter__()
     assert bus.faults.fired == {("LoseAnswer", "attach", "q"): 1}
+    await sdk.receiver().__aenter__()
 
 
 # --- refusals
@@ -233,9 +238,9 @@ async def test_a_refused_settlement_leaves_the_message_locked(bus: ServiceBus, s
 
 
 async def test_a_refused_renewal_leaves_the_lock_as_it_was(bus: ServiceBus, sdk: Sdk) -> None:
-    bus.faults.add(Refuse(LOCK_LOST, status=410), on="renew", entity="brief", nth=1)
-    await sdk.sender("brief").send_messages(ServiceBusMessage("x"))
-    receiver = sdk.receiver("brief")
+    bus.faults.add(Refuse(LOCK_LOST, status=410), on="renew", entity="q", nth=1)
+    await sdk.sender().send_messages(ServiceBusMessage("x"))
+    receiver = sdk.receiver()
     (message,) = await receive(receiver)
 
     with pytest.raises(MessageLockLostError):

@@ -10,15 +10,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from penstock_local_azure import Queue, ServiceBus, Topic
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 SCRIPTS = Path(__file__).parents[1] / "js"
-WITHIN = 60.0
-"""Seconds for all operations together."""
+WITHIN = 300.0
+"""Seconds for all operations together, on a busy machine."""
 
 QUEUE_OPERATIONS = (
     "send",
@@ -38,9 +35,7 @@ QUEUE_OPERATIONS = (
 OPERATIONS = (*QUEUE_OPERATIONS, "session", "subscription")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def errors() -> dict[str, str | None]:
-    """What went wrong, by operation."""
+async def test_the_javascript_sdk_gets_what_it_expects() -> None:
     node = shutil.which("node")
     if node is None or not (SCRIPTS / "node_modules").is_dir():
         refuse = pytest.fail if os.environ.get("CI") else pytest.skip
@@ -56,15 +51,7 @@ async def errors() -> dict[str, str | None]:
             if run.returncode is None:
                 run.kill()
                 await run.wait()
+
+    errors = {report["name"]: report["error"] for report in map(json.loads, output.splitlines())}
     assert run.returncode == 0
-    reports = [json.loads(line) for line in output.splitlines()]
-    return {report["name"]: report["error"] for report in reports}
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-async def test_the_javascript_sdk_gets_what_it_expects(errors: dict[str, str | None], operation: str) -> None:
-    assert errors[operation] is None, errors[operation]
-
-
-async def test_every_operation_of_the_script_is_looked_at(errors: dict[str, str | None]) -> None:
-    assert set(errors) == set(OPERATIONS)
+    assert errors == dict.fromkeys(OPERATIONS)

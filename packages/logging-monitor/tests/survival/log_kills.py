@@ -37,7 +37,7 @@ def main(settings: Settings) -> dict[str, float]:
     rng = random.Random(settings.seed)
     fleet = Fleet(settings, rng)
     end = time.monotonic() + settings.seconds
-    while time.monotonic() < end or fleet.started["writer"] < settings.writers:
+    while time.monotonic() < end or fleet.started["writer"] < settings.writers or fleet.kills < settings.victims:
         fleet.keep_up()
         time.sleep(rng.expovariate(settings.kills * (1 + MONITOR_KILLS)))
         fleet.kill_one()

@@ -42,6 +42,7 @@ class Settings:
         seconds: How long it kills, at least.
         clearing_up: Seconds, at most, in which all that has piled up must be shipped at the end.
         writers: How many writers must have lived until it ends.
+        victims: How many of all must have been killed from outside until it ends.
         seed: Of what is drawn.
         mutant: A planted defect; none if empty.
         namespaces: Whether every process is the first of a pid namespace of its own.
@@ -61,6 +62,7 @@ class Settings:
     seconds: float
     clearing_up: float
     writers: int = 0
+    victims: int = 0
     seed: int = 1
     mutant: str = ""
     namespaces: bool = False

@@ -1,6 +1,6 @@
-"""20,000 files that wait: shipping begins at once, memory stays flat, and nobody who logs now waits for them.
+"""Thousands of files that wait: shipping begins at once, memory stays flat, and nobody who logs now waits for them.
 
-`PENSTOCK_SURVIVAL` is "quick" (it looks on for some seconds) or "full" (until all are shipped).
+`PENSTOCK_SURVIVAL` is "quick" (it looks on for some seconds) or "full" (20,000 files, until all are shipped).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -30,12 +31,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs flock")
 
 _log = logging.getLogger(__name__)
 
-FILES = 20_000
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-SECONDS = 10.0
-FIRST = 1.0 if FULL else 3.0  # seconds until the first file is in the archive; a quick run may find the machine busy
+FILES = 20_000 if FULL else 10_000
+SECONDS = 10.0 if FULL else 5.0
+FIRST = 1.0  # seconds until the first file is in the archive; not asked of a quick run, which may find the machine busy
 MEMORY = 32 * 1024 * 1024  # bytes, above what the monitor needs when the first file has arrived
-SOON = 3.0 if FULL else 8.0  # seconds in which a file that was closed just now must have arrived
+SOON = FILES // 10  # files that may arrive before one that was closed just now
 
 
 class OneFileEach:
@@ -78,24 +79,23 @@ def test_a_backlog_is_worked_off_and_holds_up_nobody(tmp_path: Path) -> None:
         begun, memory = time.monotonic(), []
         while not any(archive.rglob("*.gz")):
             time.sleep(0.005)
-        first = time.monotonic() - begun
+        first, waited = time.monotonic() - begun, len(list(logs.glob("*-backlog__*")))
         while time.monotonic() < begun + SECONDS or (FULL and any(logs.glob("*-backlog__*"))):
             living.log()
             memory.append(psutil.Process(running.pid).memory_info().rss)
             time.sleep(0.1)
-        end, waiting = time.time(), len(list(logs.glob("*-backlog__*")))
+        waiting = len(list(logs.glob("*-backlog__*")))
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=30)
 
     arrived, when = archived(archive)
-    lag = max((when[message] - closed for message, closed in living.closed.items() if message in when), default=0.0)
-    late = [message for message, closed in living.closed.items() if when.get(message, end) > closed + SOON]
-    _log.info("first after %.2f s, %d wait, longest lag %.2f s", first, waiting, lag)
+    overtaken = [passed(when, closed, when.get(message)) for message, closed in living.closed.items()]
+    _log.info("first after %.2f s, %d wait, at most %d came in between", first, waiting, max(overtaken))
     _log.info("memory from %d to %d KiB", memory[0] // 1024, max(memory) // 1024)
     assert waiting == 0 if FULL else waiting > len(living.closed)
-    assert first < FIRST
+    assert first < FIRST if FULL else waited > 0.9 * FILES
     assert max(memory) - memory[0] < MEMORY
-    assert late == []
+    assert max(overtaken) < SOON
     assert set(arrived.values()) == {1}
     assert arrived.keys() | remaining(logs) == backlog.closed.keys() | living.closed.keys()
 
@@ -109,6 +109,11 @@ def archived(archive: Path) -> tuple[Counter[str], dict[str, float]]:
             arrived[message] += 1
             when[message] = path.stat().st_mtime
     return arrived, when
+
+
+def passed(when: dict[str, float], closed: float, arrived: float | None) -> int:
+    """Return how many files arrived from when one was closed until it arrived, or until the end."""
+    return sum(closed < each < (arrived or math.inf) for each in when.values())
 
 
 def remaining(logs: Path) -> set[str]:

@@ -1,6 +1,6 @@
 """Every line whose log call returned is archived exactly once, though writers and monitors are killed at any moment.
 
-`PENSTOCK_SURVIVAL` is "quick" (10 s) or "full" (10 minutes). Each planted defect of `log_mutants.py` must show.
+`PENSTOCK_SURVIVAL` is "quick" (5 s) or "full" (10 minutes). Each planted defect of `log_mutants.py` must show.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork, SIG
 _log = logging.getLogger(__name__)
 
 HARNESS = Path(__file__).with_name("log_kills.py")
-SECONDS = 600.0 if os.environ.get("PENSTOCK_SURVIVAL") == "full" else 10.0
+SECONDS = 600.0 if os.environ.get("PENSTOCK_SURVIVAL") == "full" else 5.0
+VICTIMS = 60
+ATTEMPTS = 8  # at which a defect must have shown: so few may live and die on a busy machine that one shows nothing
 CLEARING_UP = 120.0 + SECONDS  # at most: who is killed all the time leaves much for the last monitor
 UNSHARE = ["unshare", "--user", "--pid", "--fork", "true"]
 
@@ -167,19 +169,19 @@ def namespaces() -> None:
 
 
 def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    run = killed(tmp_path, seconds=SECONDS, writers=100)
+    run = killed(tmp_path, seconds=SECONDS, writers=100, victims=VICTIMS)
 
     assert run.faults == {}
-    assert run.counts["kills"] > 50
+    assert run.counts["kills"] >= VICTIMS
     assert run.account.torn > 0
 
 
 @pytest.mark.usefixtures("namespaces")
 def test_nothing_is_lost_or_doubled_when_every_process_is_number_one(tmp_path: Path) -> None:
-    run = killed(tmp_path, seconds=SECONDS, writers=100, namespaces=True)
+    run = killed(tmp_path, seconds=SECONDS, writers=100, victims=VICTIMS, namespaces=True)
 
     assert run.faults == {}
-    assert run.counts["kills"] > 50
+    assert run.counts["kills"] >= VICTIMS
 
 
 FAULTS: list[Any] = [
@@ -197,7 +199,12 @@ async def test_nothing_is_lost_or_doubled_on_the_way_to_blob_storage(tmp_path: P
             azure.faults.add(fault, on="Put Blob", nth=5 * number + 5)
             azure.faults.add(fault, on="Put Blob", chance=0.02, seed=number)
         counts = await asyncio.to_thread(
-            run_harness, tmp_path, seconds=SECONDS, writers=100, connection_string=azure.connection_string
+            run_harness,
+            tmp_path,
+            seconds=SECONDS,
+            writers=100,
+            victims=VICTIMS,
+            connection_string=azure.connection_string,
         )
         azure.faults.clear()
         async with ContainerClient.from_connection_string(azure.connection_string, "archive") as archive:
@@ -206,7 +213,7 @@ async def test_nothing_is_lost_or_doubled_on_the_way_to_blob_storage(tmp_path: P
 
     run = judge(tmp_path, counts, iter(contents))
     assert run.faults == {}
-    assert run.counts["kills"] > 50
+    assert run.counts["kills"] >= VICTIMS
     assert {fault for fault, _, _ in azure.faults.fired} == {type(fault).__name__ for fault in FAULTS}
 
 
@@ -235,9 +242,11 @@ DEFECTS = [
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.mutant)
 def test_a_planted_defect_shows(tmp_path: Path, defect: Defect) -> None:
-    run = killed(tmp_path, **{"seconds": 2, "writers": 80, "mutant": defect.mutant, **defect.wide})
+    settings = {"seconds": 2, "writers": 80, "mutant": defect.mutant, **defect.wide}
 
-    assert defect.shows_as in run.faults
+    runs = (killed(tmp_path / str(seed), **settings, seed=seed) for seed in range(1, ATTEMPTS + 1))
+
+    assert any(defect.shows_as in run.faults for run in runs)
 
 
 def test_wide_races_without_a_defect_show_nothing(tmp_path: Path) -> None:

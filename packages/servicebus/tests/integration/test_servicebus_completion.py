@@ -14,6 +14,7 @@ from penstock_servicebus import AsyncServiceBusHandler, HandlerStatistics, _call
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 TOGETHER = 16
+ANSWERS_TAKE = 2.0  # seconds
 IDS = {f"m-{index}" for index in range(TOGETHER)}
 
 
@@ -37,13 +38,13 @@ async def answered(far_end: Any) -> list[str]:
 
 
 async def test_their_answers_are_waited_for_together(bus: ServiceBus, far_end: Any) -> None:
-    bus.faults.add(SlowAnswer(0.5), on="settle", entity="in")
+    bus.faults.add(SlowAnswer(ANSWERS_TAKE), on="settle", entity="in")
 
     began = time.monotonic()
     statistics = await finish_together(bus, far_end)
 
     assert statistics.completed == TOGETHER
-    assert time.monotonic() - began < TOGETHER * 0.5  # one after the other they would take longer than that
+    assert time.monotonic() - began < TOGETHER * ANSWERS_TAKE  # one after the other they would take longer than that
 
 
 async def test_one_that_is_refused_is_asked_for_again_by_itself(bus: ServiceBus, far_end: Any) -> None:

@@ -181,7 +181,7 @@ async def test_runs_killed_at_any_moment_lose_and_double_nothing(bus: ServiceBus
             await process.stdout.readline()
         process.kill()
         await process.wait()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while await (last := await start(bus, "short", "--all", "--json")).wait():  # until the locks of the dead expire
             await last.communicate()
 

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck, settings
+
+# A machine under load is slow; that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 Step = Callable[[web.Request], Awaitable[web.StreamResponse]]
 GRANT = {"allowed": True, "request_id": "token_0a-1:rate_0a-1", "rate_request_id": "rate_0a-1"}

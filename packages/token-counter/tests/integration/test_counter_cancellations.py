@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Requests are paced, so that callers wait; nothing ages out while the test lasts.
-LIMITS = Limits(tpm=10**9, rpm=30_000, sub_window=1.0, headroom=0.0, window=60.0, sub_margin=0.0)
+LIMITS = Limits(tpm=10**9, rpm=1_800_000, sub_window=1.0, headroom=0.0, window=3_600.0, sub_margin=0.0)
 CALLERS = 2_000
 AT_ONCE = 20
 
@@ -70,7 +70,7 @@ async def test_what_was_sent_stays_charged_whenever_its_caller_is_cancelled(tmp_
         for _ in range(CALLERS // AT_ONCE):
             await asyncio.gather(*(cancelled_at_some_moment(client, judge, chance) for _ in range(AT_ONCE)))
             assert await charged(client) >= judge.tokens
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await charged(client) != judge.tokens:
                 await asyncio.sleep(0.01)
 

@@ -18,40 +18,45 @@ if TYPE_CHECKING:
 
 LIMITS = Limits(tpm=10_000, rpm=2_000, window=1.5, sub_window=1.5, headroom=0.0, margin=0.1)
 SHARING = Sharing(weights={"light": 1, "heavy": 3})
-LARGEST = {"light": 150, "heavy": 300}
-CALLERS = 100
-"""Of each app: more than a window grants, so that somebody waits at any time, however slow the machine is."""
+LARGEST = {"light": 450, "heavy": 900}
+CALLERS = 40
+"""Of each app: more than a window has room for, so that some wait also where it takes a caller a while to come back."""
 
 
 class Judge:
     """Counts the tokens that each app sends."""
 
     def __init__(self) -> None:
-        self.arrivals: list[tuple[float, str, int]] = []
+        self._sent = dict.fromkeys(LARGEST, 0)
+        self._arrived = asyncio.Event()
 
     def arrive(self, app: str, tokens: int) -> None:
-        self.arrivals.append((time.monotonic(), app, tokens))
+        self._sent[app] += tokens
+        self._arrived.set()
 
-    async def shares(self, windows: float) -> dict[str, float]:
-        """Return what each app sends over so many windows from now, as a share of all that the limit allows."""
-        since, length = time.monotonic(), windows * LIMITS.window
-        await asyncio.sleep(length)
-        sent = dict.fromkeys(LARGEST, 0)
-        for at, app, tokens in self.arrivals:
-            sent[app] += tokens if since <= at < since + length else 0
-        return {app: tokens / (windows * LIMITS.tpm) for app, tokens in sent.items()}
+    async def until(self, app: str) -> None:
+        """Wait until an app sends something."""
+        self._sent = dict.fromkeys(LARGEST, 0)
+        while not self._sent[app]:
+            await self._next()
 
+    async def shares(self, windows: int) -> dict[str, float]:
+        """Return what share each app has of all that is sent from now on until so many windows could be full."""
+        began, self._sent = time.monotonic(), dict.fromkeys(LARGEST, 0)
+        while sum(self._sent.values()) < windows * LIMITS.tpm:
+            await self._next()
+        assert time.monotonic() - began < 10 * windows * LIMITS.window, "capacity lies idle"
+        return {app: tokens / sum(self._sent.values()) for app, tokens in self._sent.items()}
 
-async def waiting(client: TokenClient) -> dict[str, int]:
-    """Return how many callers of each app wait."""
-    status = await client.get_status()
-    assert status is not None
-    return dict(status["queue"])
+    async def _next(self) -> None:
+        self._arrived.clear()
+        async with asyncio.timeout(60):
+            await self._arrived.wait()
 
 
 @asynccontextmanager
 async def backlog(app: str, url: str, judge: Judge) -> AsyncIterator[None]:
-    """Have a crowd of callers wait for an app, one request after the other; begin when most of them do."""
+    """Have a crowd of callers wait for an app, one request after the other."""
     chance = random.Random(app)
 
     async def work(client: TokenClient) -> None:
@@ -64,8 +69,6 @@ async def backlog(app: str, url: str, judge: Judge) -> AsyncIterator[None]:
     async with TokenClient(app, url) as client:
         callers = [asyncio.ensure_future(work(client)) for _ in range(CALLERS)]
         try:
-            while (await waiting(client)).get(app, 0) < CALLERS / 2:
-                await asyncio.sleep(0.02)
             yield
         finally:
             for caller in callers:
@@ -80,14 +83,15 @@ async def test_two_apps_hold_their_shares_and_one_that_rested_has_saved_nothing_
         backlog("light", counter.url, judge),
     ):
         async with backlog("heavy", counter.url, judge):
-            await judge.shares(windows=1)  # light got the whole of the first one
-            both = await judge.shares(windows=2)
+            await judge.until("heavy")
+            await judge.shares(windows=1)  # the first windows are handed out before there is a backlog
+            both = await judge.shares(windows=3)
+        await judge.shares(windows=1)
         alone = await judge.shares(windows=2)
         async with backlog("heavy", counter.url, judge):
-            again = await judge.shares(windows=2)
+            await judge.until("heavy")
+            again = await judge.shares(windows=3)
 
     for shares in (both, again):
-        assert shares["heavy"] / sum(shares.values()) == pytest.approx(0.75, abs=0.05)
-        assert sum(shares.values()) > 0.3
-    assert alone["light"] > 0.4  # more than its quarter
-    assert alone["heavy"] < 0.05
+        assert shares["heavy"] == pytest.approx(0.75, abs=0.05)
+    assert alone == {"light": 1.0, "heavy": 0.0}

@@ -98,12 +98,12 @@ async def test_a_poll_is_answered_the_moment_capacity_frees(wire: Wire) -> None:
 
 
 async def test_a_poll_is_answered_when_the_window_moves_on(wire: Wire) -> None:
-    await wire.post("/pools/quick/lock", {**A, "token_count": 1000})
     began = time.monotonic()
+    await wire.post("/pools/quick/lock", {**A, "token_count": 1000})
     _, granted = await wire.post("/pools/quick/lock", {**A, "token_count": 10, "wait_seconds": 60})
 
     assert granted["allowed"] is True
-    assert 0.5 < time.monotonic() - began < 10
+    assert 1.0 <= time.monotonic() - began < 30
 
 
 async def test_a_caller_who_waits_learns_its_ticket_before_the_answer(wire: Wire) -> None:
@@ -294,15 +294,15 @@ async def test_health_and_readiness(wire: Wire) -> None:
 
 
 async def test_a_pool_without_its_past_grants_nothing_for_one_window() -> None:
-    limits = Limits(tpm=1000, rpm=600, window=0.5, margin=0.0)
-    async with TokenCounter({"completion": limits}) as counter, aiohttp.ClientSession() as session:
+    pools = {name: Limits(tpm=1000, rpm=600, window=window) for name, window in (("minute", 60.0), ("quick", 0.5))}
+    began = time.monotonic()
+    async with TokenCounter(pools) as counter, aiohttp.ClientSession() as session:
         wire = Wire(session, counter.url)
-        began = time.monotonic()
-        _, denied = await wire.post("/lock", {**A, "token_count": 1})
-        _, granted = await wire.post("/lock", {**A, "token_count": 1, "wait_seconds": 60})
+        _, denied = await wire.post("/pools/minute/lock", {**A, "token_count": 1})
+        _, granted = await wire.post("/pools/quick/lock", {**A, "token_count": 1, "wait_seconds": 60})
 
     assert (denied["code"], granted["allowed"]) == ("limited", True)
-    assert time.monotonic() - began > 0.3
+    assert time.monotonic() - began >= 0.5
 
 
 async def test_a_full_line_is_said_so_to_one_app_only() -> None:
