@@ -1,6 +1,6 @@
 """Invariant I9 at length: as `test_store_machine.py`, with more and longer histories, and faults that hide well.
 
-`PENSTOCK_SURVIVAL` is "quick" (seconds) or "full" (minutes, 600 histories and every fault).
+`PENSTOCK_SURVIVAL` is "quick" (seconds) or "full" (minutes, 1,500 histories and every fault).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ else:
     prepared, try_histories = MACHINE["prepared"], MACHINE["try_histories"]
 
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-HISTORIES = 600 if FULL else 10
+HISTORIES = 1_500 if FULL else 25
 
 
 @pytest.fixture(scope="module")
