@@ -69,7 +69,7 @@ class Book:
             now: The time, not before any of them.
         """
         for charge in charges:
-            if charge.at + self.terms.span > now:
+            if charge.at + self.terms.span > now and charge.at > self.gone_until:
                 self.follow(charge)
         self._age(now)
 

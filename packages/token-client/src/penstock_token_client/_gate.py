@@ -42,6 +42,7 @@ class Gate:
         assume_full: Grant nothing for one window, because nobody knows what was granted before.
         sharing: How those who wait share the pool; None: all apps alike.
         clock: Seconds that never go back.
+        wall: Seconds since the epoch.
         on_change: Is told of each change of a grant, as by `Ledger`.
     """
 
@@ -52,6 +53,7 @@ class Gate:
         assume_full: bool = False,
         sharing: Sharing | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         on_change: Callable[[Charge], None] | None = None,
     ) -> None:
         self.clock = clock
@@ -60,7 +62,7 @@ class Gate:
             limits,
             instance=secrets.token_hex(4),
             now=now,
-            epoch=time.time() - now,
+            epoch=wall() - now,
             assume_full=assume_full,
             sharing=sharing,
             on_change=on_change,

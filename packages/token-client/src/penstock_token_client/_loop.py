@@ -46,6 +46,7 @@ class Lesson:
         distances: By how much the margin, the margin of the sub-window and the part that is held back were raised
             last, and when.
         doubted_until: Until when Azure is not taken to count less than we estimate.
+        gone_until: Grants up to this time had left the window when it grew, and do not come back.
     """
 
     bias: float
@@ -55,6 +56,7 @@ class Lesson:
     paused_until: float
     distances: tuple[tuple[float, float], ...] = ()
     doubted_until: float = -math.inf
+    gone_until: float = -math.inf
 
 
 class ClosedLoop:

@@ -5,6 +5,7 @@ Synchronous, and told the time: a gate wakes those who wait, a simulation turns 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ._ledger import Ledger
@@ -78,9 +79,14 @@ class Pool:
         if lesson is not None:
             self.loop.restore(lesson)
             self.loop.look(self.ledger, now)
+            self.ledger.gone_until = lesson.gone_until
         self.ledger.restore(charges, now)
         if self.ledger.requests:
             self.loop.blind(now)
+
+    def lesson(self) -> Lesson:
+        """Return what `restore` takes, beside the charges."""
+        return dataclasses.replace(self.loop.lesson(), gone_until=self.ledger.gone_until)
 
     def follow(self, charge: Charge, now: float) -> None:
         """Take over how a grant stands by the word of another process, which decides on the same pool."""

@@ -160,6 +160,11 @@ class WaitQueue:
         self._places.put(waiter)
         self._places.tell(waiter)
 
+    def take_over(self, waiter: Waiter, home: str) -> None:
+        """Note that whoever is in a place is answered by another process from now on."""
+        waiter.home = home
+        self._places.tell(waiter)
+
     def leave(self, waiter: Waiter) -> None:
         """Give up the place."""
         self._places.remove(waiter)

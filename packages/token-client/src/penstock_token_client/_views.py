@@ -101,7 +101,11 @@ class Views:
 
     def _turn(self, number: int) -> None:
         """Empty the places that time has reached anew."""
-        for passed in range(max(self._newest + 1, number - _MOMENTS + 1), number + 1):
+        if number >= self._newest + _MOMENTS:
+            self._newest = number
+            for ring in self._rings:
+                ring[:] = [0] * _MOMENTS
+        for passed in range(self._newest + 1, number + 1):
             for ring in self._rings:
                 ring[passed % _MOMENTS] = 0
         self._newest = max(self._newest, number)

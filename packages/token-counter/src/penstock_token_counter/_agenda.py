@@ -60,9 +60,9 @@ class Agenda:
         self._decisions.append(decision)
         self._wake()
 
-    def take_back(self, grant_id: str, ticket: str | None) -> None:
+    def take_back(self, grant: Grant, ticket: str | None) -> None:
         """Have a grant released that its caller never got, and its place kept if it had one."""
-        self.add(errand(lambda now: self._replica.take_back(grant_id, ticket, now)))
+        self.add(errand(lambda now: self._replica.take_back(grant, ticket, now)))
 
     def take(self) -> list[Decision[Any, Any]]:
         """Hand over what is to be decided now."""
@@ -82,7 +82,7 @@ class Agenda:
                 decision.tell()
                 continue
             if not grant.renewed:
-                self.take_back(grant.id, None)
+                self.take_back(grant, None)
             self.add(decision)
 
     def deliver(self, word: Granted, grant: Grant) -> None:
@@ -90,7 +90,7 @@ class Agenda:
         if word.home != self._counter:
             return
         if not self._polls.deliver(word, grant, late=self._is_late(grant.at)) and not word.renewed:
-            self.take_back(grant.id, word.ticket)
+            self.take_back(grant, word.ticket)
 
     def _is_late(self, at: float) -> bool:
         """Tell whether what was granted at a time would reach Azure too late."""

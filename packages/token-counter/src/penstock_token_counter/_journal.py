@@ -196,7 +196,7 @@ class Journal:
 
     def _learned(self) -> dict[str, Lesson]:
         """Return what was learned since it was last written."""
-        lessons = {name: pool.loop.lesson() for name, pool in self._pools.items()}
+        lessons = {name: pool.lesson() for name, pool in self._pools.items()}
         changed = {name: lesson for name, lesson in lessons.items() if self._lessons.get(name) != lesson}
         self._lessons |= changed
         return changed

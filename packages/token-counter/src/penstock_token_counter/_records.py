@@ -165,4 +165,5 @@ def read_lesson(fields: Mapping[str, Any]) -> Lesson:
         paused_until=fields.get("paused_until", -math.inf),
         distances=tuple((amount, since) for amount, since in fields.get("distances", ())),
         doubted_until=fields.get("doubted_until", -math.inf),
+        gone_until=fields.get("gone_until", -math.inf),
     )

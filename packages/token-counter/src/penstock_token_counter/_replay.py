@@ -39,7 +39,10 @@ class History:
     damaged: bool = False
 
     def covers(self, pool: str, span: float) -> bool:
-        """Tell whether it knows everything that a pool granted in a span of seconds."""
+        """Tell whether it kept what a pool granted for a span of seconds, which is the one that is configured.
+
+        Where a refusal widened the window since, what had left it before did not come back.
+        """
         return not self.damaged and self.moment is not None and self.spans.get(pool, 0.0) >= span
 
 
@@ -88,7 +91,7 @@ def restore(history: History, pools: Mapping[str, Pool], now: Moment, *, assume_
             None if lesson is None else _later(lesson, later),
             now.steady,
         )
-        if not assume_idle and not history.covers(name, pool.ledger.terms.span):
+        if not assume_idle and not history.covers(name, pool.ledger.limits.terms().span):
             pool.fill(now.steady)
 
 
@@ -108,6 +111,7 @@ def _later(lesson: Lesson, seconds: float) -> Lesson:
         paused_until=lesson.paused_until + seconds,
         distances=tuple((amount, since + seconds) for amount, since in lesson.distances),
         doubted_until=lesson.doubted_until + seconds,
+        gone_until=lesson.gone_until + seconds,
     )
 
 

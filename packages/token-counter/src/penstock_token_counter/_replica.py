@@ -83,7 +83,7 @@ class Replica:
             on_change=self._note,
             on_place=self._note_place,
         )
-        self._turns, self._lesson = self.pool.queue.turns(), self.pool.loop.lesson()
+        self._turns, self._lesson = self.pool.queue.turns(), self.pool.lesson()
 
     def load(self, kept: Kept, now: float) -> None:
         """Become what a store keeps."""
@@ -94,14 +94,13 @@ class Replica:
                 charges.append(read_charge(value))
             elif name.startswith("place:"):
                 places.append(read_place(value))
-        lesson = kept.fields.get("lesson")
-        in_force = read_in_force(kept.fields["inforce"]) if "inforce" in kept.fields else None
-        if in_force is not None:
-            charges = [charge for charge in charges if charge.at > in_force.gone_until]
+        lesson = read_learned(kept.fields["lesson"]) if "lesson" in kept.fields else None
         charges.sort(key=lambda charge: (charge.at, _number(charge)))  # a key names the last of its grants
-        self.pool.restore(charges, None if lesson is None else read_learned(lesson), now)
-        if in_force is not None:
-            self._go_by(in_force, now)
+        self.pool.restore(charges, lesson, now)
+        gone_until = self.pool.ledger.gone_until
+        if "inforce" in kept.fields:
+            self._go_by(read_in_force(kept.fields["inforce"]), now)
+        self.pool.ledger.gone_until = gone_until  # the window grew when it grew, and not now
         for place in places:
             self.pool.queue.follow_place(place)
         if "turns" in kept.fields:
@@ -110,7 +109,7 @@ class Replica:
             self.beats = read_beats(kept.fields["beats"])
         self.pool.ledger.granted = kept.granted
         self.version = kept.version or 0
-        self._turns, self._lesson = self.pool.queue.turns(), self.pool.loop.lesson()
+        self._turns, self._lesson = self.pool.queue.turns(), self.pool.lesson()
 
     def follow(self, entries: Iterable[bytes]) -> list[Granted | Place]:
         """Take over what others decided; return what became of those who wait, in order."""
@@ -146,15 +145,18 @@ class Replica:
             given.append((word, grant))
         return given
 
-    def take_back(self, grant_id: str, ticket: str | None, now: float) -> None:
-        """Release a grant that its caller never got, and give it its place again if it had one; it is absent."""
-        grant = self.pool.ledger.named(grant_id, now)
-        if grant is None or grant.state != "open":
+    def take_back(self, given: Grant, ticket: str | None, now: float) -> None:
+        """Release a grant that its caller never got, and give it its place again if it had one; it is absent.
+
+        Not if another answer, maybe another counter's, has renewed it since.
+        """
+        grant = self.pool.ledger.named(given.id, now)
+        if grant is None or grant.state != "open" or grant.at != given.at:
             return
         if ticket is not None:
             place = Place(ticket, grant.order, now, absent_since=now, home=self._counter)
             self.pool.queue.follow_place(place)
-        self.pool.release(grant_id, now)
+        self.pool.release(grant.id, now)
 
     def dismiss(self, silent_since: float, now: float) -> None:
         """Let those be absent whose counter has said nothing for too long."""
@@ -168,7 +170,7 @@ class Replica:
         """Return what was decided since `begin`; None if there is nothing to say, not even that this counter lives."""
         now = taken.now
         words, self._notes = self._notes or [], None
-        turns, lesson = self.pool.queue.turns(), self.pool.loop.lesson()
+        turns, lesson = self.pool.queue.turns(), self.pool.lesson()
         if (in_force := self._terms()) != self._in_force:
             words.append(in_force)
         if turns != self._turns:
@@ -234,13 +236,12 @@ class Replica:
 
     def _terms(self) -> InForce:
         """Return what is gone by; a refusal changes it at once, perhaps without another time to look."""
-        return InForce(self.pool.ledger.terms, self.pool.loop.next_look, self.pool.ledger.gone_until)
+        return InForce(self.pool.ledger.terms, self.pool.loop.next_look)
 
     def _go_by(self, word: InForce, now: float) -> None:
         """Go by the terms that another counter worked out, until it is time to do so again."""
         self.pool.ledger.adjust(word.terms, now)
         self.pool.loop.next_look = word.next_look
-        self.pool.ledger.gone_until = word.gone_until
 
     def _note(self, charge: Charge) -> None:
         """Note how a grant stands."""

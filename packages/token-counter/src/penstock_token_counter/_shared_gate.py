@@ -137,7 +137,7 @@ class SharedGate:
     def undeliverable(self, grant: Grant, poll: SharedPoll | None) -> None:
         """Take back a grant that its caller never got, unless another answer may have brought it; keep its place."""
         if not (grant.renewed if poll is None else poll.renewed):
-            self._turns.agenda.take_back(grant.id, None if poll is None else poll.ticket)
+            self._turns.agenda.take_back(grant, None if poll is None else poll.ticket)
 
     async def settle(self, app: str, grant_id: str, usage: Usage) -> bool:
         """Take the report of a request; tell whether the app has such a grant.
@@ -213,9 +213,10 @@ class SharedGate:
             self.pool.queue.step_out(waiter, now)
 
     def _withdraw(self, app: str, key: str, now: float) -> bool:
-        """Undo what an app asked under a key."""
+        """Undo what an app asked under a key; who takes a place over ends the poll in it, at whichever counter."""
         waiter = self.pool.queue.find(app, key)
         if waiter is not None:
+            self.pool.queue.take_over(waiter, self._counter)
             self.pool.queue.leave(waiter)
             self._turns.agenda.add(errand(lambda _: self._polls.end(waiter.ticket)))
         grant = self.pool.ledger.find(app, key, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from penstock_token_client.accounting import Gate
@@ -27,6 +28,8 @@ class SoleGate:
         assume_idle: Grant from the start, as if nothing had been sent in the last minute.
         sharing: How those who wait share the pool; None: all apps alike.
         journal: Where every change is kept; it knows what was sent in the last minute.
+        clock: Seconds that never go back.
+        wall: Seconds since the epoch.
     """
 
     def __init__(
@@ -37,10 +40,12 @@ class SoleGate:
         assume_idle: bool = False,
         sharing: Sharing | None = None,
         journal: Journal | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         recorder = None if journal is None else journal.recorder(name)
         assume_full = not assume_idle and journal is None
-        self._gate = Gate(limits, assume_full=assume_full, sharing=sharing, on_change=recorder)
+        self._gate = Gate(limits, assume_full=assume_full, sharing=sharing, clock=clock, wall=wall, on_change=recorder)
         self._journal = journal
         self.clock: Callable[[], float] = self._gate.clock
         self.pool: Pool = self._gate.pool

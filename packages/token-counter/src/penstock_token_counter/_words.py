@@ -52,12 +52,10 @@ class InForce(NamedTuple):
     Attributes:
         terms: The terms.
         next_look: From when on they are worked out again.
-        gone_until: Grants up to this time have left the window, although it has grown since.
     """
 
     terms: Terms
     next_look: float
-    gone_until: float = -math.inf
 
 
 Word: TypeAlias = "Charge | Place | Granted | Reported | InForce | Turns | Lesson"
@@ -164,10 +162,8 @@ def _turns(values: Sequence[Any]) -> Turns:
 
 def _in_force(values: Sequence[Any]) -> InForce:
     """Read what the ledger goes by."""
-    terms, next_look, gone_until, *_ = values
-    never = -math.inf
-    terms = Terms(**{"paused_until": never, **_known(Terms, terms)})
-    return InForce(terms, next_look, never if gone_until is None else gone_until)
+    terms, next_look, *_ = values
+    return InForce(Terms(**_known(Terms, terms)), next_look)
 
 
 def _lesson(values: Sequence[Any]) -> Lesson:
@@ -182,9 +178,9 @@ def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_in_force(word: InForce) -> list[Any]:
-    """Write what the ledger goes by; what never was is left out or null, because JSON has no infinity."""
+    """Write what the ledger goes by; a time that never was is left out, because JSON has no infinity."""
     terms = {name: value for name, value in asdict(word.terms).items() if value != -math.inf}
-    return [terms, word.next_look, None if word.gone_until == -math.inf else word.gone_until]
+    return [terms, word.next_look]
 
 
 def _write_ordered(word: Charge | Place) -> list[Any]:

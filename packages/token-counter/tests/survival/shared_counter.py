@@ -5,15 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import sys
 from typing import Any
 
-from penstock_token_client import Limits, Sharing
+from penstock_token_client import Limits, Sharing, _places
+from penstock_token_client._places import Places, Rank
 from penstock_token_counter import TokenCounter
 
 
-async def main(*, limits: dict[str, Any], store: str, sharing: dict[str, Any], port: int = 0) -> None:
+def forget_who_came_first() -> None:
+    """Plant the fault that a judge must find: who comes is put anywhere among those who came in the last seconds."""
+    next_rank = Places._next_rank
+
+    def any_rank(places: Places, now: float) -> Rank:
+        milliseconds, count, instance = next_rank(places, now)
+        return max(0, milliseconds - random.randrange(20_000)), count, instance
+
+    vars(_places)["Places"]._next_rank = any_rank
+
+
+async def main(
+    *, limits: dict[str, Any], store: str, sharing: dict[str, Any], port: int = 0, faulty: bool = False
+) -> None:
     """Serve one pool until killed, or in good order until terminated."""
+    if faulty:
+        forget_who_came_first()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(15, stop.set)
     pools = {"completion": Limits(**limits)}

@@ -210,7 +210,7 @@ class Judge:
         """Take note of what callers send."""
         assert callers.stdout is not None
         async for line in callers.stdout:
-            self.arrivals.append(float(line.split()[0]))
+            self.arrivals.append(json.loads(line)["at"])
 
     def most(self) -> float:
         """Return the largest share of any window, less what a grant may be late."""

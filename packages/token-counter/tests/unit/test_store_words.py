@@ -65,8 +65,9 @@ LESSONS = st.builds(
     paused_until=NEVER_OR_TIMES,
     distances=st.lists(st.tuples(TIMES, TIMES), max_size=3).map(tuple),
     doubted_until=NEVER_OR_TIMES,
+    gone_until=NEVER_OR_TIMES,
 )
-IN_FORCE = st.builds(InForce, TERMS, TIMES, NEVER_OR_TIMES)
+IN_FORCE = st.builds(InForce, TERMS, TIMES)
 WORDS = st.one_of(CHARGES, PLACES, st.builds(Granted), REPORTED, IN_FORCE, TURNS, LESSONS)
 ENTRIES = st.builds(Entry, TIMES, TEXTS, st.lists(WORDS, max_size=4))
 
