@@ -62,7 +62,7 @@ def build_app(desks: Mapping[str, Desk], callers: Callers | None = None) -> web.
         for path in {f"/pools/{pool}", pool_path(pool), _ALIASES.get(pool, pool_path(pool))}:
             _add_pool(app.router, path, desk, desks, callers)
     app.router.add_get("/metrics", callers.reading(metrics(desks)))
-    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/healthz", _healthz(desks))
     app.router.add_get("/readyz", _readyz(desks))
     app.router.add_get("/openapi.json", openapi(protected=callers.protected))
     add_page(app, desks, guarded=callers.reading)
@@ -159,9 +159,14 @@ def _status(desk: Desk, desks: Mapping[str, Desk]) -> Handler:
     return status
 
 
-async def _healthz(_: web.Request) -> web.StreamResponse:
-    """Say that the process is alive."""
-    return answer({"v": VERSION, "alive": True})
+def _healthz(desks: Mapping[str, Desk]) -> Handler:
+    """Serve ``GET /healthz``: whether the process is alive, or has to be started anew."""
+
+    async def healthz(_: web.Request) -> web.StreamResponse:
+        alive = all(desk.gate.alive for desk in desks.values())
+        return answer({"v": VERSION, "alive": alive}, HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return healthz
 
 
 def _readyz(desks: Mapping[str, Desk]) -> Handler:

@@ -39,6 +39,8 @@ _HEADERS = {
 _PLACE = {TICKET_HEADER: "The ticket of a caller who waits. The headers come at once, and the body later."}
 _ON_MESSAGES = ("400", "401", "403", "404", "408", "413", "415", "429", "503")
 _ON_READING = ("401", "403", "429", "503")
+_BROKEN = "A fault has ended what serves a shared pool: the process must be started anew."
+_NOT_READY = "The journal is replayed, the store cannot be used, or the counter stops."
 _METRICS = ("text/plain", "application/openmetrics-text")
 _POOL = {
     "name": "pool",
@@ -78,8 +80,8 @@ def openapi_document(*, protected: bool) -> Part:
     paths["/pools/{pool}/status"] = {"get": _status(_POOL)}
     paths["/pools"] = {"get": _reading("pools", "How every pool stands.", _json("Statuses"))}
     paths["/metrics"] = {"get": _reading("metrics", "Every pool in Prometheus' words.", _plain(*_METRICS))}
-    paths["/healthz"] = {"get": _open("healthz", "Whether the process is alive.", _json("Alive"))}
-    paths["/readyz"] = {"get": _readyz()}
+    paths["/healthz"] = {"get": _probe("healthz", "Whether the process is alive.", "Alive", _BROKEN)}
+    paths["/readyz"] = {"get": _probe("readyz", "Whether locks are answered.", "Ready", _NOT_READY)}
     paths["/openapi.json"] = {"get": _open("openapi", "This document.", _json(None))}
     return {
         "openapi": "3.1.0",
@@ -152,14 +154,10 @@ def _open(name: str, summary: str, content: Part) -> Part:
     }
 
 
-def _readyz() -> Part:
-    """Describe readiness."""
-    part = _open("readyz", "Whether locks are answered.", _json("Ready"))
-    not_ready = {
-        "description": "The journal is replayed, the store cannot be used, or the counter stops.",
-        **_json("Ready"),
-    }
-    return {**part, "responses": {**part["responses"], "503": not_ready}}
+def _probe(name: str, summary: str, schema: str, failing: str) -> Part:
+    """Describe what supervisors ask."""
+    part = _open(name, summary, _json(schema))
+    return {**part, "responses": {**part["responses"], "503": {"description": failing, **_json(schema)}}}
 
 
 def _queried(pool: Part) -> Part:

@@ -36,6 +36,10 @@ class PoolGate(Protocol):
         """What ids of the pool's grants begin with, or ever began with."""
 
     @property
+    def alive(self) -> bool:
+        """Whether no fault of ours has ended it, so that only a new process would help."""
+
+    @property
     def closed(self) -> bool:
         """Whether nothing is granted any more."""
 

@@ -134,7 +134,9 @@ SCHEMAS: dict[str, Schema] = {
             "items": {"type": "object", "required": ["pool"]},
         },
     ),
-    "Alive": _object(("v", "alive"), "The process is alive.", alive={"const": True}),
+    "Alive": _object(
+        ("v", "alive"), "Whether the process is alive.", alive=_flag("Otherwise it must be started anew.")
+    ),
     "Ready": _object(
         ("v", "ready", "store"),
         "Whether locks are answered.",

@@ -79,6 +79,11 @@ class SharedGate:
         return self._replica.instances
 
     @property
+    def alive(self) -> bool:
+        """Whether no fault of ours has ended it."""
+        return self._turns.alive
+
+    @property
     def ready(self) -> bool:
         """Whether locks are answered: the store can be reached, and the counter does not stop."""
         return not self.closed and self._turns.serving

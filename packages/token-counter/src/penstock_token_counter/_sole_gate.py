@@ -61,6 +61,11 @@ class SoleGate:
         return self._gate.closed
 
     @property
+    def alive(self) -> bool:
+        """Whether no fault of ours has ended it: nothing could, because all is decided where it is asked."""
+        return True
+
+    @property
     def ready(self) -> bool:
         """Whether locks are answered: what was granted before is known, and the counter does not stop."""
         return not self.closed and (self._journal is None or self._journal.ready)

@@ -40,3 +40,8 @@ class StoreStanding:
             text = "nothing is granted from pool %s: the store at %s cannot be used (%s)"
             _LOG.error(text, self._pool, self._address, reason)
         self.state = "away"
+
+    def broken(self, fault: BaseException) -> None:
+        """Note that a fault of ours has ended everything; its text may hold what the store keeps."""
+        text = "nothing is granted from pool %s any more, because of a fault (%s): start this counter anew"
+        _LOG.critical(text, self._pool, type(fault).__name__)

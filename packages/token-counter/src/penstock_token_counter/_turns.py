@@ -99,6 +99,11 @@ class Turns:
         """Whether decisions are made: the store can be reached."""
         return self.standing.state == "connected" and self._working is not None and not self._working.done()
 
+    @property
+    def alive(self) -> bool:
+        """Whether no fault of ours has ended the turns, which only a new process takes up again."""
+        return self._working is None or self._closing or not self._working.done()
+
     def clock(self) -> float:
         """Return the time by the store's clock, and rather too early."""
         return self._clock.earliest()
@@ -106,6 +111,7 @@ class Turns:
     def start(self) -> None:
         """Begin."""
         self._working = asyncio.create_task(self._work())
+        self._working.add_done_callback(self._ended)
         self.wake()
 
     def wake(self) -> None:
@@ -151,6 +157,12 @@ class Turns:
                 self.knowledge.certain = False
                 self.standing.away(error.reason)
                 self._alarm.ring_in(_RETRY)
+
+    def _ended(self, working: asyncio.Task[None]) -> None:
+        """Say so if a fault of ours has ended the turns."""
+        fault = None if working.cancelled() else working.exception()
+        if fault is not None:
+            self.standing.broken(fault)
 
     def _wants_a_turn(self) -> bool:
         """Tell whether there is something to decide."""

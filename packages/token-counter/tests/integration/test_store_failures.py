@@ -302,6 +302,29 @@ async def test_late_reports_of_a_pool_that_the_store_lost_are_no_foreign_ones(
     assert "another" in warning
 
 
+async def test_a_counter_that_cannot_go_on_says_that_it_must_be_started_anew(
+    valkey: ValkeyProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet(valkey.url, counters=1) as [url]:
+        well = await get(f"{url}/healthz")
+        await granted(url)
+        with valkey.client() as client:  # as somebody who writes into our keys
+            client.rpush("penstock:1:{completion}:log", "secret")
+            client.hincrby("penstock:1:{completion}:meta", "version", 1)
+            client.publish("penstock:1:{completion}:changed", "somebody")
+        await until(lambda: is_broken(url))
+
+    assert well == (200, {"v": 1, "alive": True})
+    (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert "pool completion" in record.getMessage()
+    assert "secret" not in record.getMessage()
+
+
+async def is_broken(url: str) -> bool:
+    """Tell whether a counter says that it must be started anew."""
+    return await get(f"{url}/healthz") == (503, {"v": 1, "alive": False})
+
+
 async def granted(url: str) -> str:
     """Wait for a grant; return its id."""
     answer = await lock(url, wait_seconds=30)
