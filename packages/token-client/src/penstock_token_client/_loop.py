@@ -89,8 +89,8 @@ class ClosedLoop:
         self._throttling.keep_distances(lesson.distances)
         self._doubted_until = lesson.doubted_until
 
-    def lesson(self) -> Lesson:
-        """Return what is worth keeping."""
+    def lesson(self, gone_until: float = -math.inf) -> Lesson:
+        """Return what is worth keeping, beside what the ledger says is gone."""
         self._digest()
         tpm, tpm_until, paused_until = self._throttling.heard()
         return Lesson(
@@ -101,6 +101,7 @@ class ClosedLoop:
             paused_until=paused_until,
             distances=self._throttling.distances(),
             doubted_until=self._doubted_until,
+            gone_until=gone_until,
         )
 
     def blind(self, now: float) -> None:

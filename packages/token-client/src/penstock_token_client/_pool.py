@@ -5,7 +5,6 @@ Synchronous, and told the time: a gate wakes those who wait, a simulation turns 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ._ledger import Ledger
@@ -86,7 +85,7 @@ class Pool:
 
     def lesson(self) -> Lesson:
         """Return what `restore` takes, beside the charges."""
-        return dataclasses.replace(self.loop.lesson(), gone_until=self.ledger.gone_until)
+        return self.loop.lesson(self.ledger.gone_until)
 
     def follow(self, charge: Charge, now: float) -> None:
         """Take over how a grant stands by the word of another process, which decides on the same pool."""
