@@ -11,8 +11,6 @@ import logging
 import math
 import os
 import runpy
-import signal
-import sys
 import time
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -29,14 +27,15 @@ from penstock_token_client.protocol import TICKET_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
 
+    from caller_processes import calling
     from killable_counter import KillableCounter
 else:
+    calling = runpy.run_path(str(Path(__file__).with_name("caller_processes.py")))["calling"]
     KillableCounter = runpy.run_path(str(Path(__file__).with_name("killable_counter.py")))["KillableCounter"]
 
 _log = logging.getLogger(__name__)
-
-SCRIPT = Path(__file__).with_name("waiting_callers.py")
 
 
 @dataclass(frozen=True)
@@ -229,22 +228,10 @@ class Judge:
         return time.monotonic() - began
 
 
-@asynccontextmanager
-async def calling(url: str, length: Length, judge: Judge) -> AsyncIterator[None]:
-    """Have a crowd of processes wait, and send to the judge what they are granted; all are gone afterwards."""
+def crowd(url: str, length: Length, judge: Judge) -> AbstractAsyncContextManager[None]:
+    """Have a crowd of processes wait, and send to the judge what they are granted."""
     facts = {"url": url, "callers": length.callers, "tokens": length.tokens, "poll": length.poll}
-    callers = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SCRIPT), json.dumps({**facts, "longest_pause": min(5.0, length.cut)})),
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    listening = asyncio.ensure_future(judge.listen(callers))
-    try:
-        yield
-    finally:
-        os.killpg(callers.pid, signal.SIGKILL)
-        await callers.wait()
-        await listening
+    return calling({**facts, "longest_pause": min(5.0, length.cut)}, judge.listen)
 
 
 async def restart(counter: KillableCounter, front: Front, how: str) -> None:
@@ -272,7 +259,7 @@ async def test_a_restarted_counter_is_full_again_soon_and_keeps_every_place(tmp_
     length = LENGTH
     counter = KillableCounter(tmp_path, length.limits, sharing={"hold": HOLD})
     front, judge = Front(counter, cut), Judge(length)
-    async with counter.serving(), front.listening(), calling(front.url, length, judge):
+    async with counter.serving(), front.listening(), crowd(front.url, length, judge):
         await judge.until_full(within=60 + 2 * length.window)
         for how in ("kill", "terminate"):
             await restart(counter, front, how)

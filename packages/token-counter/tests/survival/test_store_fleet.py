@@ -13,8 +13,6 @@ import math
 import os
 import random
 import runpy
-import signal
-import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,10 +27,12 @@ from penstock_token_client import Limits
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from caller_processes import calling
     from killable_counter import KillableCounter
     from valkey_process import ValkeyProcess
 else:
     HERE = Path(__file__).parent
+    calling = runpy.run_path(str(HERE / "caller_processes.py"))["calling"]
     KillableCounter = runpy.run_path(str(HERE / "killable_counter.py"))["KillableCounter"]
     ValkeyProcess = runpy.run_path(str(HERE.parent / "valkey_process.py"))["ValkeyProcess"]
 
@@ -40,7 +40,6 @@ _log = logging.getLogger(__name__)
 
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
 ONLY_FULL = pytest.mark.skipif(not FULL, reason="takes minutes")
-SCRIPT = Path(__file__).with_name("waiting_callers.py")
 CALLERS = 200 if FULL else 30
 KILLS = 12 if FULL else 2
 STALL = 20.0 if FULL else 4.0
@@ -162,24 +161,6 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @asynccontextmanager
-async def calling(url: str, judge: Judge) -> AsyncIterator[None]:
-    """Have a crowd of processes wait, and send to the judge what they are granted; all are gone afterwards."""
-    facts = {"url": url, "callers": CALLERS, "tokens": TOKENS, "poll": WINDOW, "longest_pause": 1.0}
-    callers = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SCRIPT), json.dumps({**facts, "apps": list(WEIGHTS)})),
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    listening = asyncio.ensure_future(judge.listen(callers))
-    try:
-        yield
-    finally:
-        os.killpg(callers.pid, signal.SIGKILL)
-        await callers.wait()
-        await listening
-
-
-@asynccontextmanager
 async def crowded(
     valkey: ValkeyProcess, judge: Judge, counters: int = 3, **settings: Any
 ) -> AsyncIterator[list[KillableCounter]]:
@@ -191,7 +172,8 @@ async def crowded(
         for counter in fleet:
             await stack.enter_async_context(counter.serving())
         await stack.enter_async_context(balancer.listening())
-        await stack.enter_async_context(calling(balancer.url, judge))
+        facts = {"url": balancer.url, "callers": CALLERS, "tokens": TOKENS, "apps": list(WEIGHTS)}
+        await stack.enter_async_context(calling({**facts, "poll": WINDOW, "longest_pause": 1.0}, judge.listen))
         await judge.until_full()
         yield fleet
 
