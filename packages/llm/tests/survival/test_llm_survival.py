@@ -129,6 +129,7 @@ async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "Record
     ):
         await fleet.run(service)
 
+    assert await too_early(standin, limited) == []
     assert len(fleet.valid) + len(fleet.failed) == PLAN.calls
     assert all(1 <= completion.value.score <= 5 for completion in fleet.valid)
     attempts = [attempt for one in (*fleet.valid, *fleet.failed) for attempt in getattr(one, "attempts", ())]
@@ -148,7 +149,6 @@ async def test_every_attempt_is_paid_for_and_none_comes_too_early(quota: "Record
     status = await limited.get_status()
     assert status is not None
     assert (status["locked_tokens"], limited.unreported) == (0, 0)
-    assert await too_early(standin, limited) == []
 
 
 async def test_tasks_cancelled_at_any_moment_leave_no_request_unpaid(quota: "RecordingQuota") -> None:

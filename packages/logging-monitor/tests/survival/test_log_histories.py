@@ -211,6 +211,7 @@ class Histories(RuleBasedStateMachine):
         self.monotonic = 0.0
         self.trouble_ends_in = 0
         self.trouble_until = 0.0
+        self.found_by = 0.0
 
     @rule(slot=SLOTS, count=st.integers(1, 4), size=SIZES)
     def write(self, slot: int, count: int, size: int) -> None:
@@ -239,10 +240,9 @@ class Histories(RuleBasedStateMachine):
     def kill(self, slot: int, torn: bytes, *, again: bool) -> None:
         """Kill a writer between two records, or within one; it may be started again at once."""
         if slot in self.writers:
-            path = self.writers[slot].handler.path
-            if torn and path and path.exists():
-                with path.open("ab") as file:
-                    file.write(torn)
+            file = self.writers[slot].handler._series.file
+            if torn and file:
+                os.write(file._fd, torn)  # not by its name, which may lead to a namesake's in another directory
             self.bury(slot)
             if again:
                 self.write(slot, 1, SMALL)
@@ -286,7 +286,7 @@ class Histories(RuleBasedStateMachine):
         self.directories[-1].rename(aside)
         self.directories.insert(0, aside)
         self.directories[-1].mkdir()
-        self.trouble_until = self.monotonic + 1.0  # writers look after their files once a second
+        self.found_by = self.now + 1.0  # writers look after their files once a second, by the clock on the wall
         self.wait(seconds)
 
     @invariant()
@@ -328,9 +328,8 @@ class Histories(RuleBasedStateMachine):
             writer.handler.handle(logging.makeLogRecord(facts))
         if writer.written > written:  # by one, or by two with a record that tells of losses
             self.written.add(self.logged)
-            path = writer.handler.path
-            assert path
-            assert path.exists() or self.monotonic <= self.trouble_until, "nobody will find this file"
+            path = writer.handler.path  # None if there was no room for a new file, to tell of losses in
+            assert path is None or path.exists() or self.now < self.found_by, "nobody will find this file"
         else:
             assert not self.disk.is_well or self.monotonic <= self.trouble_until, "lost for no reason"
             self.lost.add(self.logged)
@@ -394,12 +393,12 @@ def read_line(line: bytes) -> dict[str, Any]:
 
 def run(examples: int, **options: Any) -> None:
     """Try so many histories."""
-    always = settings(max_examples=examples, stateful_step_count=30, deadline=None, derandomize=not FULL, database=None)
+    always = settings(max_examples=examples, stateful_step_count=30, deadline=None, database=None)
     run_state_machine_as_test(Histories, settings=settings(always, **options))
 
 
 def test_no_history_loses_or_doubles_a_line() -> None:
-    run(2_000 if FULL else 80)
+    run(2_000 if FULL else 80, derandomize=not FULL)
 
 
 def leave_a_torn_line(file: _writer.CurrentFile, rest: memoryview) -> None:
@@ -443,4 +442,4 @@ def test_a_planted_defect_is_found(monkeypatch: pytest.MonkeyPatch, owner: Any, 
     monkeypatch.setattr(owner, name, planted)
 
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        run(200, phases=[Phase.generate])
+        run(200, phases=[Phase.generate], derandomize=True)
