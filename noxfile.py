@@ -32,6 +32,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # nothing left to do takes over what waits behind a long test.
 TESTS_AT_ONCE = (f"--numprocesses={3 * (os.cpu_count() or 1)}", "--dist=worksteal")
 FLEETS_AT_ONCE = (f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal")
+LONG_FLEETS_AT_ONCE = (f"--numprocesses={os.cpu_count() or 1}", "--dist=worksteal")  # these are busy for minutes
 
 BENCHES = (
     "token-counter/bench/quota_simulation.py",
@@ -245,4 +246,5 @@ def survive(session: nox.Session, length: str) -> None:
         folder = f"packages/{package}/tests/survival"
         if (ROOT / folder).is_dir():
             sync(session, f"--package={DISTRIBUTIONS[package]}", "--group=test")
-            session.run("pytest", "-q", *FLEETS_AT_ONCE, folder, env={"PENSTOCK_SURVIVAL": length})
+            at_once = FLEETS_AT_ONCE if length == "quick" else LONG_FLEETS_AT_ONCE
+            session.run("pytest", "-q", *at_once, folder, env={"PENSTOCK_SURVIVAL": length})
