@@ -163,7 +163,7 @@ def keep_all_messages() -> None:
     close = Custody.close
 
     def keep(custody: Custody, held: Held, verdict: Verdict) -> None:
-        kept.append(bytearray(b"x") * 1_000_000)
+        kept.append(bytearray(b"x") * 200_000)
         close(custody, held, verdict)
 
     vars(_custody)["Custody"].close = keep
