@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock_logging_monitor import JsonFormatter, LogFileHandler
+from penstock_logging_monitor import JsonFormatter, LogFileHandler, LogMonitorService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,13 @@ class Logs:
         """Return the messages in all matching files, without their headers."""
         paths = sorted((below or self.directory).rglob(pattern))
         return [line["message"] for path in paths for line in self.lines(path)[1:]]
+
+    async def drain(self, target: Any, *, seconds: float = 10.0, **options: Any) -> LogMonitorService:
+        """Let a monitor do all that there is to do."""
+        service = LogMonitorService(self.directory, target=target, scan_interval=0.01, **options)
+        await service.initialize()
+        await service.shutdown(drain=seconds)
+        return service
 
     def end(self) -> None:
         for handler in self._writers:

@@ -46,13 +46,6 @@ def monitor(logs: Logs, target: Any, **options: Any) -> LogMonitorService:
     return LogMonitorService(logs.directory, target=target, scan_interval=0.01, **options)
 
 
-async def drain(logs: Logs, target: Any, seconds: float = 10.0, **options: Any) -> LogMonitorService:
-    service = monitor(logs, target, **options)
-    await service.initialize()
-    await service.shutdown(drain=seconds)
-    return service
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
@@ -94,7 +87,7 @@ async def test_a_file_with_a_damaged_header_is_put_aside_with_the_reason(
     (logs.directory / "shop-w9.current.log").write_bytes(content)
     archive = Archive()
 
-    service = await drain(logs, archive if shipping else None)
+    service = await logs.drain(archive if shipping else None)
 
     aside = logs.directory / "quarantine" / "shop-w9.current.log"
     assert aside.read_bytes() == content
@@ -114,7 +107,7 @@ async def test_a_file_of_a_newer_format_is_left_for_a_newer_monitor(
     newer.write_bytes(b'{"schema":"penstock-log/2","who":"shop"}\n{"message":"a line"}\n')
     archive = Archive()
 
-    service = await drain(logs, archive)
+    service = await logs.drain(archive)
 
     assert newer.exists()
     assert service.statistics().foreign == 1
@@ -133,7 +126,7 @@ async def test_foreign_files_stay_as_they_are_under_whatever_name(logs: Logs, na
     foreign.write_bytes(b"\xff\x00 no log of ours")
     archive = Archive()
 
-    service = await drain(logs, archive)
+    service = await logs.drain(archive)
 
     assert foreign.read_bytes() == b"\xff\x00 no log of ours"
     assert service.statistics().foreign == 1
@@ -151,7 +144,7 @@ async def test_whatever_app_process_and_host_are_called_the_name_in_the_archive_
     facts = json.loads(header) | {"app": text, "process": text, "host": text}
     path.write_bytes(json.dumps(facts).encode() + b"\n" + records)
 
-    await drain(logs, tmp_path / "archive")
+    await logs.drain(tmp_path / "archive")
 
     (blob,) = (tmp_path / "archive").rglob("*.gz")
     segments = blob.relative_to(tmp_path / "archive").parts
@@ -175,7 +168,7 @@ async def test_a_file_that_may_not_be_opened_is_told_once_and_delays_no_stop(
     monkeypatch.setattr(os, "open", refuse)
     archive = Archive()
     async with asyncio.timeout(10):
-        service = await drain(logs, archive, seconds=3600)
+        service = await logs.drain(archive, seconds=3600)
 
     assert theirs.exists()
     assert service.statistics().unreadable == 1
@@ -268,7 +261,7 @@ async def test_a_file_that_is_refused_for_good_delays_no_stop(logs: Logs, monkey
     archive = Archive()
     archive.refuses = lambda name: LogMonitorError("HTTP 400", permanent=True) if "poison" in name else None
     async with asyncio.timeout(60):
-        service = await drain(logs, archive, seconds=3600)
+        service = await logs.drain(archive, seconds=3600)
 
     assert archive.attempts == 3, "it is tried before it is given up"
     assert logs.messages() == ["poison"]
@@ -282,7 +275,7 @@ async def test_a_monitor_that_is_started_again_tries_again_what_was_refused(
     logs.dead_writer("poison")
     archive = Archive()
     archive.refuses = lambda _: LogMonitorError("HTTP 400", permanent=True)
-    service = await drain(logs, archive, seconds=3600)
+    service = await logs.drain(archive, seconds=3600)
     assert service.statistics().refused == 1
 
     archive.refuses = lambda _: None
@@ -315,7 +308,7 @@ async def test_a_name_that_is_taken_twice_over_loses_nothing(logs: Logs) -> None
     logs.dead_writer("a line")
     archive = Archive()
     archive.refuses = NameTakenError
-    service = await drain(logs, archive, seconds=0.3)
+    service = await logs.drain(archive, seconds=0.3)
 
     assert service.statistics().shipped == 0
     assert logs.messages("*.log") == ["a line"]

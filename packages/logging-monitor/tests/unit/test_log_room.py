@@ -60,13 +60,6 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def drain(logs: Logs, target: Any, **options: Any) -> LogMonitorService:
-    service = LogMonitorService(logs.directory, target=target, scan_interval=0.01, **options)
-    await service.initialize()
-    await service.shutdown(drain=10)
-    return service
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
@@ -77,13 +70,13 @@ async def test_shipped_files_are_gone_unless_they_are_to_be_kept(logs: Logs) -> 
     path = closed(logs, "once")
     content = path.read_bytes()
 
-    await drain(logs, Archive(), keep_shipped=True)
+    await logs.drain(Archive(), keep_shipped=True)
 
     assert logs.names("*.log") == []
     assert (logs.directory / "shipped" / path.name).read_bytes() == content
 
     closed(logs, "twice")
-    await drain(logs, Archive())
+    await logs.drain(Archive())
     assert [kept.name for kept in (logs.directory / "shipped").iterdir()] == [path.name]
 
 
@@ -91,8 +84,8 @@ async def test_what_was_shipped_and_kept_is_not_shipped_again(logs: Logs) -> Non
     closed(logs, "once")
     archive = Archive()
 
-    await drain(logs, archive, keep_shipped=True)
-    await drain(logs, archive, keep_shipped=True)
+    await logs.drain(archive, keep_shipped=True)
+    await logs.drain(archive, keep_shipped=True)
 
     assert archive.messages == ["once"]
 
@@ -100,10 +93,10 @@ async def test_what_was_shipped_and_kept_is_not_shipped_again(logs: Logs) -> Non
 async def test_two_kept_files_of_one_name_do_not_replace_each_other(logs: Logs) -> None:
     path = closed(logs, "first")
     content = path.read_bytes()
-    await drain(logs, Archive(), keep_shipped=True)
+    await logs.drain(Archive(), keep_shipped=True)
     path.write_bytes(content + b'{"message":"second"}\n')
 
-    await drain(logs, Archive(), keep_shipped=True)
+    await logs.drain(Archive(), keep_shipped=True)
 
     assert len(list((logs.directory / "shipped").iterdir())) == 2
 
@@ -112,8 +105,8 @@ async def test_kept_files_go_when_their_days_are_over(logs: Logs) -> None:
     closed(logs, "old", age=2.1 * DAY)
     closed(logs, "new", age=1.9 * DAY)
 
-    service = await drain(logs, Archive(), keep_shipped=True, retention_days=2)
-    again = await drain(logs, Archive(), keep_shipped=True, retention_days=2)
+    service = await logs.drain(Archive(), keep_shipped=True, retention_days=2)
+    again = await logs.drain(Archive(), keep_shipped=True, retention_days=2)
 
     assert service.statistics().expired + again.statistics().expired == 1
     assert logs.messages(below=logs.directory / "shipped") == ["new"]
@@ -121,9 +114,9 @@ async def test_kept_files_go_when_their_days_are_over(logs: Logs) -> None:
 
 async def test_kept_files_go_also_when_no_more_are_kept(logs: Logs) -> None:
     closed(logs, "old", age=3 * DAY)
-    await drain(logs, Archive(), keep_shipped=True)
+    await logs.drain(Archive(), keep_shipped=True)
 
-    service = await drain(logs, Archive(), retention_days=2)
+    service = await logs.drain(Archive(), retention_days=2)
 
     assert service.statistics().expired == 1
     assert logs.messages(below=logs.directory / "shipped") == []
@@ -137,7 +130,7 @@ async def test_without_an_archive_complete_files_go_when_their_days_are_over(log
     assert living.path is not None
     os.utime(living.path, (0, 0))
 
-    service = await drain(logs, None, retention_days=2)
+    service = await logs.drain(None, retention_days=2)
 
     assert sorted(logs.messages()) == ["living", "new"]
     assert (service.statistics().expired, service.statistics().kept) == (1, 1)
@@ -147,7 +140,7 @@ async def test_what_waits_for_the_archive_never_expires(logs: Logs) -> None:
     closed(logs, "old", age=1000 * DAY)
     archive = Archive()
 
-    service = await drain(logs, archive, retention_days=1)
+    service = await logs.drain(archive, retention_days=1)
 
     assert archive.messages == ["old"]
     assert service.statistics().expired == 0
@@ -157,7 +150,7 @@ async def test_nothing_is_dropped_unless_that_is_asked_for(logs: Logs) -> None:
     for number in range(5):
         closed(logs, f"w{number}", age=number)
 
-    service = await drain(logs, None)
+    service = await logs.drain(None)
 
     assert len(logs.messages()) == 5
     assert service.statistics().dropped == 0
@@ -171,7 +164,7 @@ async def test_beyond_max_disk_the_oldest_are_dropped_counted_and_told_once(
     }
     limit = sizes["old"] + sizes["new"]
 
-    service = await drain(logs, None, max_disk=limit)
+    service = await logs.drain(None, max_disk=limit)
 
     assert sorted(logs.messages()) == ["new", "old"]
     assert (service.statistics().dropped, service.statistics().dropped_bytes) == (1, sizes["oldest"])
@@ -180,10 +173,10 @@ async def test_beyond_max_disk_the_oldest_are_dropped_counted_and_told_once(
 
 async def test_copies_of_shipped_files_are_dropped_before_any_other(logs: Logs) -> None:
     closed(logs, "shipped", age=1)
-    await drain(logs, Archive(), keep_shipped=True)
+    await logs.drain(Archive(), keep_shipped=True)
     waiting = closed(logs, "waiting", age=100)
 
-    service = await drain(logs, None, max_disk=waiting.stat().st_size)
+    service = await logs.drain(None, max_disk=waiting.stat().st_size)
 
     assert logs.messages() == ["waiting"]
     assert (service.statistics().dropped, service.statistics().expired) == (0, 1)
@@ -195,7 +188,7 @@ async def test_living_and_foreign_files_are_never_dropped(logs: Logs) -> None:
     (logs.directory / "nginx.log").write_text("a line\n")
     closed(logs, "complete")
 
-    service = await drain(logs, None, max_disk=1)
+    service = await logs.drain(None, max_disk=1)
 
     assert logs.names("*.log") == ["nginx.log", "shop-living.current.log"]
     assert service.statistics().dropped == 1
@@ -214,7 +207,7 @@ async def test_a_backlog_is_shipped_oldest_first(logs: Logs) -> None:
         closed(logs, f"w{number}", age=100 - number)
     archive = Archive()
 
-    await drain(logs, archive, concurrency=1)
+    await logs.drain(archive, concurrency=1)
 
     assert archive.messages == ["w0", "w1", "w2"]
 
@@ -251,7 +244,7 @@ async def test_a_directory_that_takes_long_to_list_is_worked_off_all_the_same(
     closed(logs, "patient")
     archive = Archive()
 
-    await drain(logs, archive)
+    await logs.drain(archive)
 
     assert archive.messages == ["patient"]
 
@@ -290,7 +283,7 @@ async def test_on_a_full_disk_files_are_packed_elsewhere(
     closed(logs, "packed")
     archive = Archive()
 
-    await drain(logs, archive)
+    await logs.drain(archive)
 
     assert archive.messages == ["packed"]
     assert names_in(tmp_path) == ["logs"]

@@ -53,14 +53,6 @@ class Archive:
         pass
 
 
-async def drain(logs: Logs, target: Any, **options: Any) -> LogMonitorService:
-    """Let a monitor do all that there is to do."""
-    service = LogMonitorService(logs.directory, target=target, scan_interval=0.01, **options)
-    await service.initialize()
-    await service.shutdown(drain=10)
-    return service
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
@@ -73,7 +65,7 @@ async def test_a_closed_file_moves_to_the_place_that_its_header_fixes(logs: Logs
     header = handler.header
     handler.close()
 
-    service = await drain(logs, tmp_path / "archive")
+    service = await logs.drain(tmp_path / "archive")
 
     (blob,) = (tmp_path / "archive").rglob("*.gz")
     folder = f"app=shop/date=2026-03-01/host={header.host}/process=w"
@@ -90,7 +82,7 @@ async def test_archived_files_may_be_read_by_whom_the_umask_lets(logs: Logs, tmp
     ours = tmp_path / "ours"
     ours.touch()
 
-    await drain(logs, tmp_path / "archive")
+    await logs.drain(tmp_path / "archive")
 
     (blob,) = (tmp_path / "archive").rglob("*.gz")
     assert blob.stat().st_mode == ours.stat().st_mode
@@ -99,7 +91,7 @@ async def test_archived_files_may_be_read_by_whom_the_umask_lets(logs: Logs, tmp
 async def test_a_dead_writers_file_is_adopted(logs: Logs, tmp_path: Path) -> None:
     logs.dead_writer("last words")
 
-    service = await drain(logs, tmp_path / "archive")
+    service = await logs.drain(tmp_path / "archive")
 
     assert logs.messages("*.gz", below=tmp_path / "archive") == ["last words"]
     assert service.statistics().adopted == 1
@@ -109,7 +101,7 @@ async def test_a_torn_last_line_is_shipped_as_it_is_and_said_to_be_torn(logs: Lo
     logs.dead_writer("whole", torn=b'{"ts":"2026-')
     archive = Archive()
 
-    await drain(logs, archive, compress="none")
+    await logs.drain(archive, compress="none")
 
     ((name, content),) = archive.blobs.items()
     assert content.endswith(b'\n{"ts":"2026-')
@@ -122,7 +114,7 @@ async def test_the_archive_is_told_hash_length_and_lines_of_the_log_itself(logs:
     content = path.read_bytes()
     archive = Archive()
 
-    await drain(logs, archive)
+    await logs.drain(archive)
 
     ((_, metadata),) = archive.metadata.items()
     assert metadata == {
@@ -149,7 +141,7 @@ async def test_files_without_records_are_removed_and_not_shipped(logs: Logs) -> 
     (logs.directory / "shop-newborn.current.log").touch()
     archive = Archive()
 
-    service = await drain(logs, archive)
+    service = await logs.drain(archive)
 
     assert (logs.names(), archive.blobs) == ([], {})
     assert service.statistics().removed == 2
@@ -168,7 +160,7 @@ async def test_what_is_not_ours_is_counted_and_left_alone(logs: Logs) -> None:
     (logs.directory / "link.log").symlink_to(logs.directory / "notes.txt")
     (logs.directory / "folder.log").mkdir()
 
-    service = await drain(logs, Archive())
+    service = await logs.drain(Archive())
 
     assert {name: (logs.directory / name).read_text() for name in others} == others
     assert service.statistics().foreign == 3
@@ -179,7 +171,7 @@ async def test_the_header_decides_the_app_never_the_file_name(logs: Logs) -> Non
     path.rename(path.with_name("billing-night__2020-01-01.log"))
     archive = Archive()
 
-    await drain(logs, archive)
+    await logs.drain(archive)
 
     (name,) = archive.blobs
     assert name.startswith("app=shop/date=2026-03-01/")
@@ -188,10 +180,10 @@ async def test_the_header_decides_the_app_never_the_file_name(logs: Logs) -> Non
 async def test_an_upload_whose_end_nobody_saw_is_recognized(logs: Logs, tmp_path: Path) -> None:
     path = logs.dead_writer("once")
     copy = path.read_bytes()
-    await drain(logs, tmp_path / "archive")
+    await logs.drain(tmp_path / "archive")
     path.write_bytes(copy)  # as if the monitor had died between upload and removal
 
-    service = await drain(logs, tmp_path / "archive")
+    service = await logs.drain(tmp_path / "archive")
 
     assert service.statistics().same == 1
     assert logs.messages("*.gz", below=tmp_path / "archive") == ["once"]
@@ -205,10 +197,10 @@ async def test_a_log_that_another_zlib_packed_is_recognized_by_what_was_logged(
     copy = path.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr("penstock_logging_monitor._staging._LEVEL", 0)
-        await drain(logs, tmp_path / "archive")
+        await logs.drain(tmp_path / "archive")
     path.write_bytes(copy)
 
-    service = await drain(logs, tmp_path / "archive")
+    service = await logs.drain(tmp_path / "archive")
 
     assert service.statistics().same == 1
     assert logs.messages("*.gz", below=tmp_path / "archive") == ["once"]
@@ -217,12 +209,12 @@ async def test_a_log_that_another_zlib_packed_is_recognized_by_what_was_logged(
 async def test_a_damaged_file_in_the_archive_is_kept_and_ours_put_beside_it(logs: Logs, tmp_path: Path) -> None:
     path = logs.dead_writer("once")
     copy = path.read_bytes()
-    await drain(logs, tmp_path / "archive")
+    await logs.drain(tmp_path / "archive")
     (blob,) = (tmp_path / "archive").rglob("*.gz")
     blob.write_bytes(blob.read_bytes()[:30])
     path.write_bytes(copy)
 
-    service = await drain(logs, tmp_path / "archive")
+    service = await logs.drain(tmp_path / "archive")
 
     assert service.statistics().conflicts == 1
     assert logs.messages("*.conflict-*.gz", below=tmp_path / "archive") == ["once"]
@@ -232,11 +224,11 @@ async def test_a_damaged_file_in_the_archive_is_kept_and_ours_put_beside_it(logs
 async def test_other_content_under_the_name_is_kept_and_ours_put_beside_it(logs: Logs, tmp_path: Path) -> None:
     path = logs.dead_writer("original")
     header = path.read_bytes().split(b"\n")[0]
-    await drain(logs, tmp_path / "archive")
+    await logs.drain(tmp_path / "archive")
     path.write_bytes(header + b"\n" + json.dumps({"message": "forged"}).encode() + b"\n")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    service = await drain(logs, tmp_path / "archive")
+    service = await logs.drain(tmp_path / "archive")
 
     assert service.statistics().conflicts == 1
     assert logs.messages(f"*.conflict-{digest[:8]}.log.gz", below=tmp_path / "archive") == ["forged"]
@@ -250,7 +242,7 @@ async def test_copies_of_one_dead_file_never_replace_each_other(logs: Logs, tmp_
         copy = path.with_name(f"copy-{number}.current.log")
         copy.write_bytes(header + b"\n" + json.dumps({"message": f"copy {number}"}).encode() + b"\n")
 
-    await drain(logs, tmp_path / "archive")
+    await logs.drain(tmp_path / "archive")
 
     archived = logs.messages("*.gz", below=tmp_path / "archive")
     assert sorted(archived) == ["copy 0", "copy 1", "copy 2", "original"]
@@ -260,7 +252,7 @@ async def test_a_failed_upload_keeps_the_file_and_is_tried_again(logs: Logs, cap
     logs.dead_writer("patient")
     archive = Archive(failures=1)
 
-    service = await drain(logs, archive)
+    service = await logs.drain(archive)
 
     assert archive.attempts == 2
     assert (service.statistics().failed, service.statistics().created) == (1, 1)
@@ -290,7 +282,7 @@ async def test_one_bad_file_holds_up_no_other(logs: Logs, tmp_path: Path, monkey
 async def test_an_error_of_unknown_make_is_named_but_not_quoted(logs: Logs, caplog: pytest.LogCaptureFixture) -> None:
     logs.dead_writer("patient")
 
-    await drain(logs, Archive(failures=1, error=RuntimeError("https://account/?sig=CANARY")))
+    await logs.drain(Archive(failures=1, error=RuntimeError("https://account/?sig=CANARY")))
 
     assert "RuntimeError" in caplog.text
     assert "CANARY" not in caplog.text
@@ -299,7 +291,7 @@ async def test_an_error_of_unknown_make_is_named_but_not_quoted(logs: Logs, capl
 async def test_without_an_archive_dead_files_are_closed_and_stay(logs: Logs) -> None:
     logs.dead_writer("kept")
 
-    service = await drain(logs, None)
+    service = await logs.drain(None)
 
     assert service.target is None
     assert logs.messages("*__2026-03-01.*.log") == ["kept"]
@@ -312,7 +304,7 @@ async def test_several_monitors_ship_every_file_once(logs: Logs, tmp_path: Path)
     logs.say(handler, *messages)
     handler.close()
 
-    services = await asyncio.gather(*(drain(logs, tmp_path / "archive") for _ in range(3)))
+    services = await asyncio.gather(*(logs.drain(tmp_path / "archive") for _ in range(3)))
 
     assert sorted(logs.messages("*.gz", below=tmp_path / "archive")) == sorted(messages)
     assert sum(service.statistics().conflicts for service in services) == 0
