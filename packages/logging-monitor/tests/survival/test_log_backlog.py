@@ -1,6 +1,6 @@
 """Thousands of files that wait: shipping begins at once, memory stays flat, and nobody who logs now waits for them.
 
-`PENSTOCK_SURVIVAL` is "quick" (it looks on for some seconds) or "full" (20,000 files, until all are shipped).
+`PENSTOCK_SURVIVAL` is "quick" (it looks on for ten seconds) or "full" (until all are shipped).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs flock")
 _log = logging.getLogger(__name__)
 
 FULL = os.environ.get("PENSTOCK_SURVIVAL") == "full"
-FILES = 20_000 if FULL else 10_000
-SECONDS = 10.0 if FULL else 5.0
+FILES = 20_000
+SECONDS = 10.0
 FIRST = 1.0  # seconds until the first file is in the archive; not asked of a quick run, which may find the machine busy
 MEMORY = 32 * 1024 * 1024  # bytes, above what the monitor needs when the first file has arrived
-SOON = FILES // 10  # files that may arrive before one that was closed just now
+SOON = 1 / 3  # of all that arrive, those that may come before one that was closed just now: as many as in one look
 
 
 class OneFileEach:
@@ -90,12 +90,14 @@ def test_a_backlog_is_worked_off_and_holds_up_nobody(tmp_path: Path) -> None:
 
     arrived, when = archived(archive)
     overtaken = [passed(when, closed, when.get(message)) for message, closed in living.closed.items()]
-    _log.info("first after %.2f s, %d wait, at most %d came in between", first, waiting, max(overtaken))
+    _log.info(
+        "first after %.2f s, %d wait, at most %d of %d came in between", first, waiting, max(overtaken), len(when)
+    )
     _log.info("memory from %d to %d KiB", memory[0] // 1024, max(memory) // 1024)
     assert waiting == 0 if FULL else waiting > len(living.closed)
     assert first < FIRST if FULL else waited > 0.9 * FILES
     assert max(memory) - memory[0] < MEMORY
-    assert max(overtaken) < SOON
+    assert max(overtaken) < SOON * len(when)
     assert set(arrived.values()) == {1}
     assert arrived.keys() | remaining(logs) == backlog.closed.keys() | living.closed.keys()
 
