@@ -82,9 +82,13 @@ class Logs:
         paths = sorted((below or self.directory).rglob(pattern))
         return [line["message"] for path in paths for line in self.lines(path)[1:]]
 
+    def monitor(self, target: Any, **options: Any) -> LogMonitorService:
+        """Return a monitor that looks here again and again, with hardly a rest."""
+        return LogMonitorService(self.directory, target=target, scan_interval=0.01, **options)
+
     async def drain(self, target: Any, *, seconds: float = 10.0, **options: Any) -> LogMonitorService:
         """Let a monitor do all that there is to do."""
-        service = LogMonitorService(self.directory, target=target, scan_interval=0.01, **options)
+        service = self.monitor(target, **options)
         await service.initialize()
         await service.shutdown(drain=seconds)
         return service

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penstock_logging_monitor import LogMonitorService
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -135,7 +133,7 @@ def test_what_cannot_be_shipped_as_it_is_delays_no_stop_and_is_told(logs: Logs, 
 
 
 async def ship(logs: Logs, archive: Path) -> None:
-    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01)
+    service = logs.monitor(archive)
     await service.initialize()
     assert await service.shutdown(drain=60) == []
 

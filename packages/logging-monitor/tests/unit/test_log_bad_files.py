@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock_logging_monitor import Arrival, LogMonitorError, LogMonitorService, NameTakenError
+from penstock_logging_monitor import Arrival, LogMonitorError, NameTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,10 +40,6 @@ class Archive:
 
     async def close(self) -> None:
         pass
-
-
-def monitor(logs: Logs, target: Any, **options: Any) -> LogMonitorService:
-    return LogMonitorService(logs.directory, target=target, scan_interval=0.01, **options)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -185,7 +181,7 @@ async def test_an_archive_that_refuses_everything_is_told_once_and_rested_as_a_w
         logs.dead_writer(str(number), process=f"w{number}")
     archive = Archive()
     archive.refuses = lambda _: LogMonitorError("HTTP 403: give it the role to write", environment=True)
-    service = monitor(logs, archive, concurrency=4)
+    service = logs.monitor(archive, concurrency=4)
     await service.initialize()
     await until(lambda: service.statistics().scans >= 5)
 
@@ -204,7 +200,7 @@ async def test_at_the_stop_everything_is_tried_again_at_once(logs: Logs) -> None
     logs.dead_writer("0", process="w0")
     archive = Archive()
     archive.refuses = lambda _: LogMonitorError("HTTP 503", environment=True, retry_after=3600.0)
-    service = monitor(logs, archive)
+    service = logs.monitor(archive)
     await service.initialize()
     await until(lambda: service.statistics().failed == 1)
     seen = service.statistics().scans
@@ -225,7 +221,7 @@ async def test_an_archive_that_refuses_for_good_whatever_it_is_given_is_no_reaso
         logs.dead_writer(str(number), process=f"w{number}")
     archive = Archive()
     archive.refuses = lambda _: LogMonitorError("HTTP 400", permanent=True)
-    service = monitor(logs, archive)
+    service = logs.monitor(archive)
     await service.initialize()
     await until(lambda: archive.attempts >= 15)
     await service.shutdown(drain=0)
@@ -241,7 +237,7 @@ async def test_a_file_that_is_refused_for_good_while_others_arrive_is_put_aside(
     logs.dead_writer("poison", process="poison")
     archive = Archive()
     archive.refuses = lambda name: LogMonitorError("HTTP 400", permanent=True) if "poison" in name else None
-    service = monitor(logs, archive)
+    service = logs.monitor(archive)
     await service.initialize()
     await until(lambda: archive.attempts >= 3)
     logs.dead_writer("good", process="good")
@@ -291,7 +287,7 @@ async def test_a_file_that_fails_otherwise_is_waited_for(logs: Logs, monkeypatch
     logs.dead_writer("unlucky")
     archive = Archive()
     archive.refuses = lambda _: LogMonitorError("HTTP 400", permanent=True)
-    service = monitor(logs, archive)
+    service = logs.monitor(archive)
     await service.initialize()
     await until(lambda: service.statistics().refused == 1)
     archive.refuses = lambda _: LogMonitorError("broken off")
@@ -319,7 +315,7 @@ async def test_an_archive_directory_without_room_or_rights_is_told_with_the_reme
     logs: Logs, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     archive = tmp_path / "archive"
-    service = monitor(logs, archive)
+    service = logs.monitor(archive)
     await service.initialize()
     await until(lambda: logs.names() == [])
     (archive / "app=till").write_text("a file where a folder belongs")

@@ -86,7 +86,7 @@ def locked(path: Path) -> int:
 
 
 def monitor(logs: Logs, target: Any, **options: Any) -> LogMonitorService:
-    return LogMonitorService(logs.directory, target=target, scan_interval=0.01, **{"app_name": "shop"} | options)
+    return logs.monitor(target, **{"app_name": "shop"} | options)
 
 
 async def scan(logs: Logs, target: Any, **options: Any) -> LogMonitorService:

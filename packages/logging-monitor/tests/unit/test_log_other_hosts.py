@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from penstock_logging_monitor import LogMonitorService
 from penstock_logging_monitor._domain import file_system_of, is_shared
 from penstock_logging_monitor._header import parse_header
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Logs
+
+    from penstock_logging_monitor import LogMonitorService
 
 ELSEWHERE = "0f0f0f0f-1111-2222-3333-444444444444"
 
@@ -73,7 +74,7 @@ def make_older(logs: Logs, boot_id: str) -> None:
 
 
 async def look(logs: Logs, archive: Path) -> LogMonitorService:
-    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01)
+    service = logs.monitor(archive)
     await service.initialize()
     await service.shutdown(drain=10)
     return service
@@ -157,7 +158,7 @@ async def test_a_monitor_renews_its_lease_for_as_long_as_it_runs(logs: Logs, tmp
     own = parse_header(logs.dead_writer("mine").read_bytes().splitlines(keepends=True)[0])
     assert own is not None
 
-    async with LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01):
+    async with logs.monitor(tmp_path / "archive"):
         for _ in range(3):
             async with asyncio.timeout(10):
                 while lease_age(logs, own.boot_id) > 60:
@@ -173,7 +174,7 @@ async def test_on_a_shared_disk_nothing_without_a_header_is_touched(logs: Logs, 
     names = ["shop-worker-4194311__2026-01-01.log", "shop-w.current.log"]
     for name, text in zip(names, ["older\n", ""], strict=True):
         (logs.directory / name).write_text(text)
-    service = LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01, app_name="shop")
+    service = logs.monitor(tmp_path / "archive", app_name="shop")
 
     await service.initialize()
     await service.shutdown(drain=10)

@@ -216,7 +216,7 @@ async def test_what_is_closed_now_does_not_wait_behind_a_backlog(logs: Logs) -> 
     for number in range(60):
         closed(logs, f"w{number}", age=1000 - number)
     archive = Archive(is_open=False)
-    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01, concurrency=1)
+    service = logs.monitor(archive, concurrency=1)
     await service.initialize()
     await until(lambda: service.statistics().waiting > 50)  # a look has ended, though the archive does not move
     closed(logs, "fresh")
@@ -257,7 +257,7 @@ async def test_the_oldest_waiting_file_is_known_by_its_last_line(logs: Logs) -> 
         async def put(self, path: Path, name: str, metadata: Mapping[str, str]) -> Arrival:
             raise ConnectionError(path, name, len(metadata))
 
-    service = LogMonitorService(logs.directory, target=Refusing(), scan_interval=0.01)
+    service = logs.monitor(Refusing())
     await service.initialize()
     await until(lambda: service.statistics().waiting == 2)
     seen = service.statistics()

@@ -128,7 +128,7 @@ async def test_a_living_writers_file_is_left_alone(logs: Logs, tmp_path: Path) -
     handler = logs.writer("w")
     logs.say(handler, "alive")
 
-    async with LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01) as service:
+    async with logs.monitor(tmp_path / "archive") as service:
         await until(lambda: service.statistics().scans >= 3)
         logs.say(handler, "still alive")
 
@@ -272,7 +272,7 @@ async def test_one_bad_file_holds_up_no_other(logs: Logs, tmp_path: Path, monkey
         return really_open(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", refuse)
-    service = LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01, concurrency=1)
+    service = logs.monitor(tmp_path / "archive", concurrency=1)
     await service.initialize()
     await until(lambda: service.statistics().created == 5)
 
@@ -319,7 +319,7 @@ async def test_shutdown_ends_by_its_deadline_and_names_what_stays(logs: Logs) ->
 
     logs.dead_writer("left over")
     archive = Silent()
-    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01)
+    service = logs.monitor(archive)
     await service.initialize()
     await until(lambda: archive.attempts == 1)
 
@@ -332,7 +332,7 @@ async def test_shutdown_ends_by_its_deadline_and_names_what_stays(logs: Logs) ->
 async def test_shutdown_waits_for_no_huge_file_to_be_compressed(logs: Logs, tmp_path: Path) -> None:
     huge = logs.dead_writer("huge")
     os.truncate(huge, 8 * 1024**3)  # takes half a minute and more to compress
-    service = LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01)
+    service = logs.monitor(tmp_path / "archive")
     await service.initialize()
     await until(lambda: logs.names("*.part") != [])
 
@@ -352,7 +352,7 @@ async def test_shutdown_ships_its_own_processs_log_and_does_not_wait_for_itself(
 
     configure_logging(logs_dir=logs.directory, app="shop", process="both", console=False)
     archive = Talkative()
-    service = LogMonitorService(logs.directory, target=archive, scan_interval=0.01, compress="none")
+    service = logs.monitor(archive, compress="none")
     await service.initialize()
     logging.getLogger("shop").info("before the end")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from penstock_logging_monitor import LogMonitorService, MonitorStatistics, _lock
+from penstock_logging_monitor import MonitorStatistics, _lock
 from penstock_logging_monitor.__main__ import main
 from penstock_logging_monitor._metrics import served
 
@@ -102,7 +102,7 @@ def test_status_is_readable_and_begins_with_the_oldest_unshipped_age(
 
 async def test_a_survey_and_a_monitor_count_alike(logs: Logs, tmp_path: Path) -> None:
     all_kinds(logs)
-    service = LogMonitorService(logs.directory, target=tmp_path / "archive", scan_interval=0.01)
+    service = logs.monitor(tmp_path / "archive")
     foreseen = await service.survey()
 
     await service.initialize()
